@@ -1,0 +1,36 @@
+// Time as the rest of the project sees it: monotonic milliseconds and one wake-up.
+
+/** A source of monotonic time with one pending wake-up. Wall time never enters the data path. */
+export interface Clock {
+  /** Monotonic time, milliseconds (fractions allowed). */
+  now(): number;
+  /**
+   * Asks for `run` to be called once, at or shortly after `atMs`. A later call replaces the pending one;
+   * `Infinity` cancels it.
+   */
+  wake(atMs: number, run: () => void): void;
+}
+
+/** Real time. One host timer, unreferenced: it never keeps a process alive by itself. */
+export class SystemClock implements Clock {
+  private handle: ReturnType<typeof setTimeout> | null = null;
+
+  now(): number {
+    return performance.now();
+  }
+
+  wake(atMs: number, run: () => void): void {
+    if (this.handle !== null) clearTimeout(this.handle);
+    this.handle = null;
+    if (atMs === Number.POSITIVE_INFINITY) return;
+    const handle = setTimeout(
+      () => {
+        this.handle = null;
+        run();
+      },
+      Math.max(0, Math.ceil(atMs - this.now())),
+    );
+    handle.unref();
+    this.handle = handle;
+  }
+}

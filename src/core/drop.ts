@@ -1,0 +1,108 @@
+// Why frames, packets, segments and messages are dropped: one table for counters, console, JSON, metrics and docs.
+//
+// The order of the lines is the number of the reason; numbers are internal and may change, names are stable.
+
+/** Reason name (CamelCase) and the sentence that docs/reference/drops.md prints for it. */
+export const DROP_REASONS = {
+  None: 'Not dropped.',
+  // link
+  FrameTooShort: 'Frame shorter than an Ethernet header (14 bytes).',
+  FrameTooLong: 'Frame longer than the link carries.',
+  LinkDown: 'The link is not connected.',
+  TxQueueFull: 'The transmit queue of the port or link was full.',
+  TxError: 'The peer of the link is gone, or refused the frame.',
+  InternalError: 'An unexpected exception while one frame was handled; a defect, please report it.',
+  // switch
+  EthBadSource: 'Source MAC is multicast, broadcast or zero.',
+  SwitchSamePort: 'Destination is on the port the frame came from.',
+  FdbFull: 'Source not learned: the table, or the share of the port, is full (the frame itself is flooded).',
+  // Ethernet, ARP
+  EthNotForUs: 'Unicast frame for another station.',
+  EthUnknownType: 'EtherType that is not handled.',
+  ArpMalformed: 'ARP message cut short, or not Ethernet/IPv4.',
+  ArpBadSender: 'ARP sender MAC differs from the Ethernet source, or the sender address cannot be a guest.',
+  ArpSpoof: 'ARP message claims an address that belongs to another live station.',
+  NeighborTableFull: 'Neighbor cache full of entries in use.',
+  NeighborQueueFull: 'Too many packets wait for the resolution of an address.',
+  NeighborUnreachable: 'Address resolution got no answer.',
+  // IPv4
+  Ipv4Truncated: 'IPv4 packet cut short.',
+  Ipv4BadVersion: 'IP version is not 4.',
+  Ipv4BadHeaderLength: 'IPv4 header length below 20 bytes or beyond the packet.',
+  Ipv4BadLength: 'IPv4 total length below the header or beyond the frame.',
+  Ipv4BadChecksum: 'IPv4 header checksum wrong.',
+  Ipv4SourceRoute: 'IPv4 source routing option.',
+  Ipv4BadSource: 'IPv4 source outside the guest network, or not a unicast host address.',
+  Ipv4BadDestination: 'IPv4 destination that is never forwarded (0/8, 127/8, 240/4, multicast, broadcast, link-local).',
+  Ipv4NotForUs: 'IPv4 destination inside the guest network that is not ours.',
+  Ipv4Fragment: 'Fragment of a packet that could not be put together.',
+  Ipv4TtlExceeded: 'TTL used up on arrival.',
+  Ipv4UnknownProtocol: 'IP protocol that is not handled.',
+  // ICMP
+  IcmpTruncated: 'ICMP message cut short.',
+  IcmpBadChecksum: 'ICMP checksum wrong.',
+  IcmpIgnored: 'ICMP type that is not answered.',
+  IcmpRateLimited: 'ICMP error not sent: over the rate limit.',
+  IcmpNoPingSocket: 'Echo request not forwarded: the host allows no ping sockets.',
+  // UDP
+  UdpTruncated: 'UDP header cut short.',
+  UdpBadLength: 'UDP length below the header or beyond the packet.',
+  UdpBadChecksum: 'UDP checksum wrong.',
+  UdpBadPort: 'UDP port 0.',
+  // TCP
+  TcpTruncated: 'TCP header cut short.',
+  TcpBadOffset: 'TCP data offset below 5 or beyond the packet.',
+  TcpBadChecksum: 'TCP checksum wrong.',
+  TcpBadFlags: 'TCP flags that no segment has (SYN with FIN or RST, none at all).',
+  TcpBadPort: 'TCP port 0.',
+  TcpNoConnection: 'Segment for a connection that does not exist (answered with RST).',
+  TcpOutOfWindow: 'Segment outside the receive window (answered with an ACK).',
+  TcpBadAck: 'ACK outside what was sent (RFC 5961 section 5).',
+  TcpOldTimestamp: 'Segment older than the last timestamp seen (RFC 7323 section 5, PAWS).',
+  TcpBadReset: 'RST not at the exact sequence (RFC 5961 section 3).',
+  TcpChallenged: 'SYN on a synchronised connection (RFC 5961 section 4).',
+  TcpReassemblyFull: 'Out-of-order data beyond what is kept.',
+  TcpTableFull: 'Too many TCP connections, in all or for this guest.',
+  TcpHalfOpenLimit: 'Too many TCP connections that are not established, for this guest or destination.',
+  TcpAfterClose: 'Data that arrived after the receiver closed.',
+  // router
+  PolicyDenied: 'Destination that the policy refuses.',
+  FlowTableFull: 'Too many UDP or ICMP flows, in all or for this guest.',
+  FlowForeign: 'Packet for a flow that belongs to another guest.',
+  HostUnreachable: 'The host has no route, no permission or no resources for the destination.',
+  HostSendFull: 'The host socket did not take the datagram.',
+  // services
+  DhcpMalformed: 'DHCP message that cannot be parsed.',
+  DhcpIgnored: 'DHCP message that is not for this server or not answered in this state.',
+  DhcpRateLimited: 'DHCP request over the rate limit.',
+  DhcpNoAddress: 'DHCP pool exhausted.',
+  DnsMalformed: 'DNS message that cannot be parsed.',
+  DnsBadAnswer: 'DNS answer that matches no query (id, address, port or question).',
+  DnsOverload: 'DNS query over the limit of queries in flight.',
+} as const;
+
+export type DropName = keyof typeof DROP_REASONS;
+/** The number of a reason; `Drop.None` is 0. */
+export type Drop = number;
+
+/** Reason numbers by name: `Drop.UdpBadLength`. */
+export const Drop = Object.freeze(
+  Object.fromEntries(Object.keys(DROP_REASONS).map((name, i) => [name, i])),
+) as Readonly<Record<DropName, Drop>>;
+
+const NAMES = Object.keys(DROP_REASONS) as DropName[];
+
+/** Name of a reason as metrics spell it: `udp_bad_length`. */
+export const dropLabel = (reason: Drop): string =>
+  (NAMES[reason] ?? 'unknown').replace(/[A-Z]/g, (c, i: number) => (i > 0 ? '_' : '') + c.toLowerCase());
+
+/** Drop counters of one component, indexed by reason. */
+export type DropCounters = Float64Array;
+export const newDropCounters = (): DropCounters => new Float64Array(NAMES.length);
+
+/** The counters that are not zero, by metric name, for showinfo, JSON and metrics. */
+export function dropSnapshot(counters: DropCounters): Record<string, number> {
+  const out: Record<string, number> = {};
+  for (let i = 1; i < counters.length; i++) if (counters[i]! > 0) out[dropLabel(i)] = counters[i]!;
+  return out;
+}

@@ -1,0 +1,103 @@
+// Frames, and the memory they live in.
+//
+// Frames travel as (bytes, offset, length), on loan until the call returns. One FrameMemory per process holds the
+// receive slots of all batching links and the arenas in which the router and in-process hosts build what they send.
+// A link that is handed a frame of that memory may keep its offset, instead of a copy, until the flush that ends the
+// wake-up: receive slots and arenas are not used again before then. A frame in any other memory is copied at once.
+//
+//   offset 0            rxBase                                                      bytes.length
+//   | (slack)           | receive slots, rxSlots x RX_STRIDE | arena | arena | ...  |
+//
+// Frames start at offsets = 2 (mod 4), so that IP headers are 32-bit aligned behind 14 bytes of Ethernet.
+
+/** Takes the frames of one wake-up. */
+export interface FrameSink {
+  /** One frame, without FCS. `b` is on loan until `frame` returns (see above for frames in shared memory). */
+  frame(b: Uint8Array, off: number, len: number): void;
+  /** Called once after the last frame of a wake-up: send what was held back for company. */
+  flush(): void;
+}
+
+/** Counters of one link, all since it was made. Frames dropped are in `drops` by reason. */
+export interface LinkStats {
+  rxFrames: number;
+  rxBytes: number;
+  txFrames: number;
+  txBytes: number;
+}
+export const newLinkStats = (): LinkStats => ({ rxFrames: 0, rxBytes: 0, txFrames: 0, txBytes: 0 });
+
+/** A cable end: frames that come in go to the attached sink, frames put into `tx` go out at `tx.flush()`. */
+export interface Link {
+  readonly name: string;
+  /** Largest IP packet carried, bytes (the Ethernet header is not counted). */
+  readonly mtu: number;
+  readonly tx: FrameSink;
+  readonly stats: LinkStats;
+  readonly drops: Float64Array;
+  /** Directs incoming frames to `sink`; a later call replaces the sink. */
+  attach(sink: FrameSink): void;
+  /** Hears `true` when the link becomes usable (again) and `false` when its peer is gone. */
+  onState: ((up: boolean) => void) | null;
+  /** Ends the link and frees what it holds; safe to call twice. */
+  close(): Promise<void>;
+}
+
+/** Frames taken from one link in one system call. */
+export const RX_SLOTS = 64;
+/** Distance between receive slots, bytes: the longest VDE frame (9234), not a multiple of 4096 (cache aliasing). */
+export const RX_STRIDE = 9264;
+
+export class FrameMemory {
+  readonly bytes: Uint8Array;
+  /** Offset of the first receive slot; slot i is at `rxBase + i * RX_STRIDE`. */
+  readonly rxBase = 2;
+  private used: number;
+
+  /** @param size  bytes in all; 4 MiB serve a router and a switch (untouched pages cost nothing) */
+  constructor(size = 4 << 20) {
+    this.bytes = new Uint8Array(new ArrayBuffer(size));
+    this.used = this.rxBase + RX_SLOTS * RX_STRIDE;
+  }
+
+  /** Carves `size` bytes off for one owner, for as long as this memory lives. Throws RangeError when none are left. */
+  region(size: number): number {
+    const at = (this.used + 3) & ~3;
+    if (at + size > this.bytes.length) throw new RangeError(`frame memory: ${size} bytes asked, ${this.bytes.length - at} left`);
+    this.used = at + size;
+    return at;
+  }
+}
+
+/** A bump allocator over one region: frames of one wake-up, all given back at once by `reset`. */
+export class FrameArena {
+  readonly bytes: Uint8Array;
+  private readonly base: number;
+  private readonly end: number;
+  private at: number;
+
+  constructor(memory: FrameMemory, size: number) {
+    this.bytes = memory.bytes;
+    this.base = memory.region(size);
+    this.end = this.base + size;
+    this.at = this.base;
+  }
+
+  /** Room for one frame of `len` bytes: its offset (= 2 mod 4), or -1 when the arena is used up until `reset`. */
+  alloc(len: number): number {
+    const off = this.at + 2;
+    const next = (off + len + 3) & ~3;
+    if (next > this.end) return -1;
+    this.at = next;
+    return off;
+  }
+
+  /** Gives back the tail of the last allocation: it turned out to be `len` bytes long. */
+  trim(off: number, len: number): void {
+    this.at = (off + len + 3) & ~3;
+  }
+
+  reset(): void {
+    this.at = this.base;
+  }
+}
