@@ -1,0 +1,102 @@
+// HostNet: the host's sockets, as the router and its services see them.
+//
+// Back ends: node (node:net and node:dgram, portable), fake (tests, no sockets at all). Calls never throw for what the
+// network or the kernel says: failures arrive as `failed` with the errno name, always after the call returned. All bytes
+// are on loan until the call returns, in both directions. After `closed`, `failed` or one's own reset()/close() nothing
+// more is called.
+
+import type { Endpoint } from '../core/address.ts';
+
+/** Name of an errno, as Node spells it: ECONNREFUSED, EHOSTUNREACH, EMFILE, ... */
+export type ErrnoName = string;
+
+/** The user of one TCP socket. */
+export interface HostTcpUser {
+  /** The connect succeeded. Not called for accepted sockets: they are connected from the start. */
+  connected(): void;
+  /** Bytes from the peer. */
+  data(b: Uint8Array, off: number, len: number): void;
+  /** The peer sent FIN: no more data. The socket can still be written (half close). */
+  end(): void;
+  /** The backlog fell: `backlog` is smaller than when it was last looked at. */
+  drained(): void;
+  /** The socket is gone for the reason given, before (connect) or after it was connected; a peer's RST is ECONNRESET. */
+  failed(code: ErrnoName): void;
+  /** Both directions ended in order, and all that was written is with the kernel. */
+  closed(): void;
+}
+
+export interface HostTcp {
+  /** Set once, before the next event can arrive (accepted sockets start paused). */
+  user: HostTcpUser;
+  /** Peer and own address; `local` is all zero until connected. */
+  readonly remote: Endpoint;
+  readonly local: Endpoint;
+  /** Bytes written and not yet taken by the kernel. Writers stop above their limit and go on at `drained`. */
+  readonly backlog: number;
+  /** Appends bytes; they leave at `flush` at the latest. Ignored after end() or reset(). */
+  write(b: Uint8Array, off: number, len: number): void;
+  /** End of a batch of writes: hand them to the kernel in one call where possible. */
+  flush(): void;
+  /** Stop and go on with `data` and `end`. At most one read buffer may still arrive after pause(). */
+  pause(): void;
+  resume(): void;
+  /** FIN after all that was written. */
+  end(): void;
+  /** RST now; what was not sent is lost. Also gives up a connect that is under way. */
+  reset(): void;
+}
+
+export interface HostUdpUser {
+  /** A datagram arrived. `from` is on loan. */
+  datagram(from: Endpoint, b: Uint8Array, off: number, len: number): void;
+  /** An error that belongs to what was sent to `to` (ECONNREFUSED, EHOSTUNREACH, EMSGSIZE, ...), or to the socket (null). */
+  failed(code: ErrnoName, to: Endpoint | null): void;
+}
+
+export interface HostUdp {
+  /** Own port; 0 until known. */
+  readonly localPort: number;
+  /** Sends one datagram to `to`. */
+  send(to: Endpoint, b: Uint8Array, off: number, len: number): void;
+  close(): void;
+}
+
+export interface HostPingUser {
+  /** An echo reply: `seq` as sent, `len` bytes of echo data at `off`, and the TTL it arrived with. */
+  reply(seq: number, b: Uint8Array, off: number, len: number, ttl: number): void;
+  /** The destination cannot be reached. */
+  failed(code: ErrnoName): void;
+}
+
+/** One ICMP echo flow to one destination. The kernel chooses the identifier on the host's side. */
+export interface HostPing {
+  /** Sends one echo request with the data given; `ttl` 0 means the system's default. */
+  send(seq: number, b: Uint8Array, off: number, len: number, ttl: number): void;
+  close(): void;
+}
+
+export interface HostListener {
+  /** The address in use; its port is the real one when 0 was asked. */
+  readonly local: Endpoint;
+  close(): void;
+}
+
+export interface HostNet {
+  /** Null when ping sockets work; else one line that says why not and what would enable them. */
+  readonly pingProblem: string | null;
+  connectTcp(to: Endpoint, user: HostTcpUser): HostTcp;
+  /** Opens a listening socket; rejects with ERR_VDE_LISTEN (address, errno and advice in the text). */
+  listenTcp(at: Endpoint, accept: (socket: HostTcp) => void): Promise<HostListener>;
+  /**
+   * Opens a datagram socket for peers of one family, bound to `preferredPort` when that is free (0: any port).
+   * Datagrams sent before the bind is done wait for it.
+   */
+  openUdp(family: 4 | 6, preferredPort: number, user: HostUdpUser): HostUdp;
+  /** Opens a datagram socket bound to exactly `at`, for a forward; rejects with ERR_VDE_LISTEN. */
+  listenUdp(at: Endpoint, user: HostUdpUser): Promise<HostUdp>;
+  /** Opens an echo flow, or gives null when `pingProblem` is set. */
+  openPing(to: Endpoint, user: HostPingUser): HostPing | null;
+  /** Closes everything that is open (TCP by RST). */
+  close(): void;
+}
