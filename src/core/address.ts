@@ -92,7 +92,7 @@ export function parseAddress(text: string): [number, number, number, number] | n
   if (v4 >= 0) return [0, 0, MAPPED, v4 | 0];
   const groups = parseIpv6Groups(text);
   if (groups === null) return null;
-  const word = (i: number): number => ((groups[i]! << 16) | groups[i + 1]!) | 0;
+  const word = (i: number): number => (groups[i]! << 16) | groups[i + 1]! | 0;
   return [word(0), word(2), word(4), word(6)];
 }
 
@@ -100,7 +100,7 @@ function parseIpv6Groups(text: string): number[] | null {
   if (!/^[0-9a-fA-F:.]{2,45}$/.test(text)) return null;
   const halves = text.split('::');
   if (halves.length > 2) return null;
-  const side = (s: string): number[] | null => {
+  const side = (s: string, last: boolean): number[] | null => {
     if (s === '') return [];
     const out: number[] = [];
     const parts = s.split(':');
@@ -108,7 +108,7 @@ function parseIpv6Groups(text: string): number[] | null {
       const part = parts[i]!;
       if (part.includes('.')) {
         const v4 = parseIpv4(part);
-        if (v4 < 0 || i !== parts.length - 1) return null;
+        if (v4 < 0 || !last || i !== parts.length - 1) return null;
         out.push(v4 >>> 16, v4 & 0xffff);
       } else {
         if (!/^[0-9a-fA-F]{1,4}$/.test(part)) return null;
@@ -117,8 +117,8 @@ function parseIpv6Groups(text: string): number[] | null {
     }
     return out;
   };
-  const head = side(halves[0]!);
-  const tail = halves.length === 2 ? side(halves[1]!) : [];
+  const head = side(halves[0]!, halves.length === 1);
+  const tail = halves.length === 2 ? side(halves[1]!, true) : [];
   if (head === null || tail === null) return null;
   if (halves.length === 2 ? head.length + tail.length > 7 : head.length !== 8) return null;
   return [...head, ...new Array<number>(8 - head.length - tail.length).fill(0), ...tail];
@@ -164,7 +164,10 @@ export function parseIpv4Network(text: string, defaultLen: number): Ipv4Network 
   const lenText = slash < 0 ? String(defaultLen) : text.slice(slash + 1);
   const prefixLen = /^\d{1,2}$/.test(lenText) ? Number(lenText) : -1;
   if (address < 0 || prefixLen < 0 || prefixLen > 32) {
-    throw new VdeError('ERR_VDE_BAD_ADDRESS', `not an IPv4 network: ${text}; expected a.b.c.d/len, for example 10.0.2.0/24`);
+    throw new VdeError(
+      'ERR_VDE_BAD_ADDRESS',
+      `not an IPv4 network: ${text}; expected a.b.c.d/len, for example 10.0.2.0/24`,
+    );
   }
   const mask = ipv4Mask(prefixLen);
   return { address, network: (address & mask) >>> 0, prefixLen, mask };
@@ -179,7 +182,10 @@ export function formatMac(b: Uint8Array, off = 0): string {
 
 /** Six bytes of `aa:bb:cc:dd:ee:ff` (also with `.` or `-` between), or null. */
 export function parseMac(text: string): Uint8Array | null {
-  const m = /^([0-9a-f]{1,2})([:.-])([0-9a-f]{1,2})\2([0-9a-f]{1,2})\2([0-9a-f]{1,2})\2([0-9a-f]{1,2})\2([0-9a-f]{1,2})$/i.exec(text);
+  const m =
+    /^([0-9a-f]{1,2})([:.-])([0-9a-f]{1,2})\2([0-9a-f]{1,2})\2([0-9a-f]{1,2})\2([0-9a-f]{1,2})\2([0-9a-f]{1,2})$/i.exec(
+      text,
+    );
   if (m === null) return null;
   return Uint8Array.from([m[1], m[3], m[4], m[5], m[6], m[7]], (h) => Number.parseInt(h!, 16));
 }

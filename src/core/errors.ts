@@ -2,11 +2,13 @@
 
 /** Every error code of the project with the sentence that docs/reference/errors.md prints for it. */
 export const ERROR_CODES = {
-  ERR_VDE_NO_NATIVE: 'The native addon is missing or cannot be loaded; what needs Unix datagram sockets or TAP cannot run.',
+  ERR_VDE_NO_NATIVE:
+    'The native addon is missing or cannot be loaded; what needs Unix datagram sockets or TAP cannot run.',
   ERR_VDE_NO_SWITCH: 'No switch listens at the given control directory.',
   ERR_VDE_SWITCH_REFUSED: 'A switch answered but did not give a port.',
   ERR_VDE_SWITCH_RUNNING: 'Another switch already listens at the control directory.',
-  ERR_VDE_UNSAFE_DIRECTORY: 'The control directory is not a real directory owned by the user, or others may write to it.',
+  ERR_VDE_UNSAFE_DIRECTORY:
+    'The control directory is not a real directory owned by the user, or others may write to it.',
   ERR_VDE_PATH_TOO_LONG: 'A socket path does not fit into the 107 bytes that Unix domain addresses hold.',
   ERR_VDE_BAD_ADDRESS: 'Text that should be an IP address, a network or a port is not.',
   ERR_VDE_BAD_OPTION: 'A command line option is unknown, ambiguous or has a bad value.',

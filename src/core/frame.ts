@@ -63,7 +63,8 @@ export class FrameMemory {
   /** Carves `size` bytes off for one owner, for as long as this memory lives. Throws RangeError when none are left. */
   region(size: number): number {
     const at = (this.used + 3) & ~3;
-    if (at + size > this.bytes.length) throw new RangeError(`frame memory: ${size} bytes asked, ${this.bytes.length - at} left`);
+    if (at + size > this.bytes.length)
+      throw new RangeError(`frame memory: ${size} bytes asked, ${this.bytes.length - at} left`);
     this.used = at + size;
     return at;
   }
