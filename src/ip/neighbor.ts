@@ -1,0 +1,311 @@
+// The neighbor cache: which MAC address each guest address has (RFC 826 for IPv4; states as RFC 4861 section 7.3.2).
+//
+// Entries come from ARP messages and from packets of guests that never asked for us. They are defended: a station that
+// claims an address whose owner was heard of is not believed before the owner has failed to answer three unicast
+// probes, a second apart. So a guest cannot take over another's flows, and a guest that came back with a new MAC
+// address is served again within about four seconds (at once when the DHCP server bound the address anew: `assign`).
+//
+//   INCOMPLETE  asked by broadcast, no answer yet; up to 3 packets wait
+//   REACHABLE   heard of within REACHABLE_MS
+//   PROBE       asked by unicast: silent for too long while we send, or its address is claimed by another MAC
+//
+// An entry that is silent and not used simply stays REACHABLE in name; it is probed when the next packet is sent to it.
+// Bounds: MAX_ENTRIES in all, MAX_INCOMPLETE unresolved, MAX_WAITING packets each, 100 solicitations per second. A full
+// table evicts the oldest unresolved entry, then the entry that was silent for longest and carries no flows.
+//
+// The cache knows no messages: `solicit` is given by the IP layer and sends ARP requests (or neighbor solicitations).
+
+import type { Clock } from '../core/clock.ts';
+import { Drop, type DropCounters } from '../core/drop.ts';
+import type { Timer, TimerWheel } from '../core/timer-wheel.ts';
+
+export const NeighborState = { Incomplete: 0, Reachable: 1, Probe: 2 } as const;
+export type NeighborState = (typeof NeighborState)[keyof typeof NeighborState];
+
+const MAX_ENTRIES = 1024;
+const MAX_INCOMPLETE = 256;
+const MAX_WAITING = 3;
+const REACHABLE_MS = 60_000;
+const RETRANS_MS = 1000; // RFC 4861 section 10, RETRANS_TIMER
+const MAX_SOLICITS = 3; // RFC 4861 section 10, MAX_MULTICAST_SOLICIT and MAX_UNICAST_SOLICIT
+const SOLICITS_PER_SECOND = 100;
+const BUCKETS = 1024;
+
+/** One guest address and the station that has it. */
+export class Neighbor {
+  readonly w0: number;
+  readonly w1: number;
+  readonly w2: number;
+  readonly w3: number;
+  /** MAC address: first two bytes, last four bytes (signed). */
+  macHi = 0;
+  macLo = 0;
+  state: NeighborState = NeighborState.Incomplete;
+  /** Grows with every change of MAC or state: prepared headers compare it instead of the address. */
+  version = 1;
+  /** When the station last sent anything, monotonic ms. */
+  heardAt = 0;
+  /** Flows that the router keeps for this guest: entries with flows are not evicted. */
+  flows = 0;
+  /** TCP flows among them that are not established yet. */
+  halfOpen = 0;
+  /** Internal to the cache. */
+  solicits = 0;
+  solicitAt = 0;
+  claimHi = 0;
+  claimLo = 0;
+  claimed = false;
+  waiting: Uint8Array[] = [];
+  bucketNext: Neighbor | null = null;
+
+  constructor(w0: number, w1: number, w2: number, w3: number) {
+    this.w0 = w0;
+    this.w1 = w1;
+    this.w2 = w2;
+    this.w3 = w3;
+  }
+
+  get resolved(): boolean {
+    return this.state !== NeighborState.Incomplete;
+  }
+}
+
+export interface NeighborCacheOptions {
+  wheel: TimerWheel;
+  drops: DropCounters;
+  /** Seed of the hash: guests choose addresses, so it must not be known to them. */
+  seed: number;
+  /** Asks who has the address: by unicast to the entry's MAC, or by broadcast. */
+  solicit: (n: Neighbor, unicast: boolean) => void;
+  /** Sends a frame (MAC filled in by the receiver of this call) that waited for resolution. */
+  release: (n: Neighbor, frame: Uint8Array) => void;
+}
+
+export class NeighborCache {
+  private readonly buckets: (Neighbor | null)[] = new Array<Neighbor | null>(BUCKETS).fill(null);
+  private readonly clock: Clock;
+  private readonly drops: DropCounters;
+  private readonly seed: number;
+  private readonly solicit: (n: Neighbor, unicast: boolean) => void;
+  private readonly release: (n: Neighbor, frame: Uint8Array) => void;
+  private readonly timer: Timer;
+  /** Entries that are being asked for, INCOMPLETE or PROBE. */
+  private readonly pending = new Set<Neighbor>();
+  private incomplete = 0;
+  private entries = 0;
+  private budget = SOLICITS_PER_SECOND;
+  private budgetAt = 0;
+
+  constructor(options: NeighborCacheOptions) {
+    this.clock = options.wheel.clock;
+    this.drops = options.drops;
+    this.seed = options.seed | 0;
+    this.solicit = options.solicit;
+    this.release = options.release;
+    this.timer = options.wheel.timer(() => this.tick());
+  }
+
+  get size(): number {
+    return this.entries;
+  }
+
+  private bucket(w0: number, w1: number, w2: number, w3: number): number {
+    let h = Math.imul(w3 ^ this.seed, 0x9e3779b1);
+    h = Math.imul((h ^ (h >>> 15)) + (w0 ^ Math.imul(w1, 0x85ebca6b)), 0xc2b2ae35);
+    h = Math.imul((h ^ (h >>> 13)) + w2, 0x27d4eb2f);
+    return (h ^ (h >>> 16)) & (BUCKETS - 1);
+  }
+
+  find(w0: number, w1: number, w2: number, w3: number): Neighbor | null {
+    let n = this.buckets[this.bucket(w0, w1, w2, w3)] ?? null;
+    while (n !== null && (n.w3 !== w3 || n.w2 !== w2 || n.w1 !== w1 || n.w0 !== w0)) n = n.bucketNext;
+    return n;
+  }
+
+  /** All entries, for management. */
+  *[Symbol.iterator](): Iterator<Neighbor> {
+    for (const head of this.buckets) for (let n = head; n !== null; n = n.bucketNext) yield n;
+  }
+
+  /**
+   * A station showed that it has the address: from an ARP message, or from a packet with this source.
+   * Returns the entry when it is (or now became) that station's, else null: the claim is being checked.
+   */
+  heard(w0: number, w1: number, w2: number, w3: number, macHi: number, macLo: number, now: number): Neighbor | null {
+    const n = this.find(w0, w1, w2, w3) ?? this.insert(w0, w1, w2, w3);
+    if (n === null) return null;
+    if (n.state === NeighborState.Incomplete) {
+      this.adopt(n, macHi, macLo, now);
+    } else if (n.macHi === macHi && n.macLo === macLo) {
+      this.confirm(n, now);
+    } else {
+      this.claim(n, macHi, macLo);
+      return null;
+    }
+    return n;
+  }
+
+  /** An authority (the DHCP server) gave the address to this MAC: believed at once. */
+  assign(w0: number, w1: number, w2: number, w3: number, macHi: number, macLo: number): void {
+    const n = this.find(w0, w1, w2, w3) ?? this.insert(w0, w1, w2, w3);
+    if (n === null) return;
+    if (n.resolved && n.macHi === macHi && n.macLo === macLo) this.confirm(n, this.clock.now());
+    else this.adopt(n, macHi, macLo, this.clock.now());
+  }
+
+  /** The station sent something just now. Cheap: called for every packet. */
+  confirm(n: Neighbor, now: number): void {
+    n.heardAt = now;
+    if (n.state !== NeighborState.Probe) return;
+    n.state = NeighborState.Reachable;
+    n.claimed = false;
+    this.pending.delete(n);
+  }
+
+  /** The entry to send to, made and asked for when there is none; null when the table is full. */
+  resolve(w0: number, w1: number, w2: number, w3: number): Neighbor | null {
+    const found = this.find(w0, w1, w2, w3);
+    if (found !== null) return found;
+    const n = this.insert(w0, w1, w2, w3);
+    if (n !== null) this.ask(n);
+    return n;
+  }
+
+  /**
+   * Called before a frame is sent to an entry that was not heard of for a while: asks again, by unicast, whether it is
+   * still there. The frame may be sent meanwhile.
+   */
+  refresh(n: Neighbor, now: number): void {
+    if (n.state !== NeighborState.Reachable || now - n.heardAt < REACHABLE_MS) return;
+    n.state = NeighborState.Probe;
+    this.ask(n);
+  }
+
+  /** Keeps a copy of a frame until the entry is resolved; the oldest goes when too many wait. */
+  enqueue(n: Neighbor, b: Uint8Array, off: number, len: number): void {
+    if (n.waiting.length >= MAX_WAITING) {
+      n.waiting.shift();
+      this.drops[Drop.NeighborQueueFull]!++;
+    }
+    n.waiting.push(b.slice(off, off + len));
+    if (!this.pending.has(n)) this.ask(n);
+  }
+
+  private insert(w0: number, w1: number, w2: number, w3: number): Neighbor | null {
+    if ((this.entries >= MAX_ENTRIES || this.incomplete >= MAX_INCOMPLETE) && !this.evict()) {
+      this.drops[Drop.NeighborTableFull]!++;
+      return null;
+    }
+    const n = new Neighbor(w0, w1, w2, w3);
+    const bucket = this.bucket(w0, w1, w2, w3);
+    n.bucketNext = this.buckets[bucket] ?? null;
+    this.buckets[bucket] = n;
+    this.entries++;
+    this.incomplete++;
+    return n;
+  }
+
+  private evict(): boolean {
+    let victim: Neighbor | null = null;
+    for (const n of this) {
+      if (n.flows > 0 || (this.incomplete >= MAX_INCOMPLETE && n.resolved)) continue;
+      if (victim === null || older(n, victim)) victim = n;
+    }
+    if (victim !== null) this.remove(victim);
+    return victim !== null;
+  }
+
+  private remove(n: Neighbor): void {
+    const bucket = this.bucket(n.w0, n.w1, n.w2, n.w3);
+    let at = this.buckets[bucket] ?? null;
+    if (at === n) this.buckets[bucket] = n.bucketNext;
+    else {
+      while (at !== null && at.bucketNext !== n) at = at.bucketNext;
+      if (at !== null) at.bucketNext = n.bucketNext;
+    }
+    n.bucketNext = null;
+    this.entries--;
+    if (!n.resolved) this.incomplete--;
+    this.dropWaiting(n);
+    this.pending.delete(n);
+    n.version++;
+  }
+
+  private adopt(n: Neighbor, macHi: number, macLo: number, now: number): void {
+    if (!n.resolved) this.incomplete--;
+    n.macHi = macHi;
+    n.macLo = macLo;
+    n.state = NeighborState.Reachable;
+    n.heardAt = now;
+    n.claimed = false;
+    n.version++;
+    this.pending.delete(n);
+    const frames = n.waiting;
+    n.waiting = [];
+    for (const frame of frames) this.release(n, frame);
+  }
+
+  private claim(n: Neighbor, macHi: number, macLo: number): void {
+    if (!n.claimed) {
+      n.claimed = true;
+      n.claimHi = macHi;
+      n.claimLo = macLo;
+    }
+    if (n.state === NeighborState.Reachable) {
+      n.state = NeighborState.Probe;
+      this.ask(n);
+    }
+  }
+
+  private ask(n: Neighbor): void {
+    n.solicits = 0;
+    this.pending.add(n);
+    this.solicitNow(n, this.clock.now());
+    if (!this.timer.armed) this.timer.set(RETRANS_MS);
+  }
+
+  private solicitNow(n: Neighbor, now: number): void {
+    n.solicitAt = now;
+    n.solicits++;
+    if (now - this.budgetAt >= 1000) {
+      this.budgetAt = now;
+      this.budget = SOLICITS_PER_SECOND;
+    }
+    if (this.budget <= 0) return;
+    this.budget--;
+    this.solicit(n, n.resolved);
+  }
+
+  private tick(): void {
+    const now = this.clock.now();
+    for (const n of this.pending) {
+      if (now - n.solicitAt < RETRANS_MS) continue;
+      if (n.solicits < MAX_SOLICITS) this.solicitNow(n, now);
+      else this.giveUp(n, now);
+    }
+    if (this.pending.size > 0) this.timer.set(RETRANS_MS);
+  }
+
+  private giveUp(n: Neighbor, now: number): void {
+    if (n.claimed) {
+      this.adopt(n, n.claimHi, n.claimLo, now); // the old owner is gone: the claim holds
+      return;
+    }
+    if (n.resolved) {
+      n.state = NeighborState.Incomplete;
+      n.version++;
+      this.incomplete++;
+    }
+    this.pending.delete(n);
+    this.dropWaiting(n);
+    if (n.flows === 0) this.remove(n);
+  }
+
+  private dropWaiting(n: Neighbor): void {
+    this.drops[Drop.NeighborUnreachable]! += n.waiting.length;
+    n.waiting.length = 0;
+  }
+}
+
+/** Order of eviction: unresolved before resolved, then the one silent for longer. */
+const older = (a: Neighbor, b: Neighbor): boolean => (a.resolved !== b.resolved ? !a.resolved : a.heardAt < b.heardAt);
