@@ -1,0 +1,237 @@
+// One TCP flow: a connection of the engine on the guest's side, a host socket on the other, and the bytes between.
+//
+//   guest opens    SYN -> policy -> host connect -> connected: SYN,ACK      | failed: RST or ICMP (host-errors.ts)
+//   forward        host accept -> SYN to the guest -> established: read     | refused, no answer: RST to the client
+//   guest -> host  segment -> host.write (one copy), host.flush once per batch; the window follows the host's backlog
+//   host -> guest  read -> send buffer; a full one pauses the host socket
+//   FIN            passed on behind all data, each direction by itself (half close)
+//   RST, errors    passed on as RST, at once, both ways
+//
+// At any time at most RECEIVE_ROOM bytes are held for the host, and the send buffer plus one read for the guest.
+// Both sides have a `data` event, so the host's events come in through a small object of their own (HostSide).
+
+import type { Endpoint } from '../core/address.ts';
+import type { HostTcp, HostTcpUser } from '../host/host-net.ts';
+import type { Neighbor } from '../ip/index.ts';
+import type { TcpConnection, TcpEnd, TcpUser } from '../tcp/index.ts';
+import * as icmp from '../wire/icmpv4.ts';
+import type { RouterContext } from './context.ts';
+import { connectVerdict, isResourceError, Verdict } from './host-errors.ts';
+
+/** Bytes taken from the guest that the host has not yet taken. */
+const RECEIVE_ROOM = 256 << 10;
+
+export class TcpFlow implements TcpUser {
+  readonly context: RouterContext;
+  private readonly guest: Neighbor;
+  private readonly onGone: (flow: TcpFlow) => void;
+  /** The guest's side, null once it has ended. */
+  conn: TcpConnection | null = null;
+  /** The host's side, null once it has ended. */
+  host: HostTcp | null = null;
+  /** IP header and first payload bytes of the guest's SYN until the connect is decided: ICMP errors quote it. */
+  private syn: Uint8Array | null = null;
+  /** What a read brought beyond the room in the send buffer; the host socket is paused while there is any. */
+  private spill: Uint8Array | null = null;
+  private hostPaused = false;
+  private hostEnded = false;
+  private gone = false;
+
+  constructor(context: RouterContext, guest: Neighbor, onGone: (flow: TcpFlow) => void) {
+    this.context = context;
+    this.guest = guest;
+    this.onGone = onGone;
+    guest.flows++;
+  }
+
+  /** Outward: opens the host's side for a deferred connection. `syn` is kept: it must be a copy. */
+  connectOut(conn: TcpConnection, syn: Uint8Array, to: Endpoint): void {
+    this.conn = conn;
+    this.syn = syn;
+    conn.user = this;
+    this.host = this.context.host.connectTcp(to, new HostSide(this));
+  }
+
+  /** Inward: joins an accepted (paused) host socket to a connection that is being opened to the guest. */
+  joinIn(conn: TcpConnection, host: HostTcp): void {
+    this.conn = conn;
+    this.host = host;
+    this.hostPaused = true;
+    host.user = new HostSide(this);
+  }
+
+  // ---- events of the host's side (HostSide below)
+
+  hostConnected(): void {
+    this.syn = null;
+    if (this.conn === null) return;
+    this.conn.accept(this);
+    this.context.ip.flushSoon();
+  }
+
+  hostData(b: Uint8Array, off: number, len: number): void {
+    const conn = this.conn;
+    if (conn === null) return;
+    const taken = this.spill === null ? conn.write(b, off, len) : 0;
+    if (taken < len) {
+      this.keep(b, off + taken, len - taken);
+      this.pauseHost();
+    }
+    this.context.ip.flushSoon();
+  }
+
+  hostEnd(): void {
+    this.hostEnded = true;
+    if (this.spill !== null || this.conn === null) return;
+    this.conn.end();
+    this.context.ip.flushSoon();
+  }
+
+  hostDrained(): void {
+    if (this.conn === null || this.host === null) return;
+    this.conn.setReceiveRoom(Math.max(0, RECEIVE_ROOM - this.host.backlog));
+    this.context.ip.flushSoon();
+  }
+
+  hostFailed(code: string): void {
+    this.host = null;
+    const conn = this.conn;
+    this.conn = null;
+    if (conn !== null) {
+      if (this.syn !== null && conn.deferred) this.tellRefusal(conn, this.syn, code);
+      else conn.reset();
+      this.context.ip.flushSoon();
+    }
+    this.finish();
+  }
+
+  hostClosed(): void {
+    this.host = null;
+    if (this.conn === null) this.finish();
+  }
+
+  private tellRefusal(conn: TcpConnection, syn: Uint8Array, code: string): void {
+    if (isResourceError(code)) this.context.log(`connect-${code}`, `cannot connect to ${conn.local}: ${code}`);
+    const verdict = connectVerdict(code);
+    if (verdict === Verdict.Reset) {
+      conn.refuse();
+      return;
+    }
+    conn.discard();
+    if (verdict >= 0) this.context.ip.errors.about(syn, 0, syn.length, icmp.TYPE_UNREACHABLE, verdict, 0);
+  }
+
+  // ---- events of the guest's side
+
+  established(): void {
+    this.resumeHost();
+  }
+
+  data(b: Uint8Array, off: number, len: number): void {
+    if (this.host !== null) this.host.write(b, off, len);
+  }
+
+  flush(): void {
+    if (this.host === null || this.conn === null) return;
+    this.host.flush();
+    this.conn.setReceiveRoom(Math.max(0, RECEIVE_ROOM - this.host.backlog));
+  }
+
+  peerClosed(): void {
+    if (this.host !== null) this.host.end();
+  }
+
+  writable(): void {
+    const conn = this.conn;
+    if (conn === null) return;
+    if (this.spill !== null) {
+      const taken = conn.write(this.spill, 0, this.spill.length);
+      this.spill = taken < this.spill.length ? this.spill.subarray(taken) : null;
+      if (this.spill !== null) return;
+      if (this.hostEnded) conn.end();
+    }
+    this.resumeHost();
+  }
+
+  ended(why: TcpEnd): void {
+    this.conn = null;
+    this.spill = null;
+    const host = this.host;
+    if (host === null) {
+      this.finish();
+    } else if (why === 'closed') {
+      this.resumeHost(); // what was written still drains; `closed` or `failed` follows
+    } else {
+      this.host = null;
+      host.reset();
+      this.finish();
+    }
+  }
+
+  // ----
+
+  private keep(b: Uint8Array, off: number, len: number): void {
+    const old = this.spill;
+    if (old === null) {
+      this.spill = b.slice(off, off + len);
+      return;
+    }
+    const joined = new Uint8Array(old.length + len);
+    joined.set(old);
+    joined.set(b.subarray(off, off + len), old.length);
+    this.spill = joined;
+  }
+
+  private pauseHost(): void {
+    if (this.hostPaused || this.host === null) return;
+    this.hostPaused = true;
+    this.host.pause();
+  }
+
+  private resumeHost(): void {
+    if (!this.hostPaused || this.host === null) return;
+    this.hostPaused = false;
+    this.host.resume();
+  }
+
+  private finish(): void {
+    if (this.gone) return;
+    this.gone = true;
+    this.syn = null;
+    this.guest.flows--;
+    this.onGone(this);
+  }
+}
+
+/** The host socket's events, passed on to the flow. */
+class HostSide implements HostTcpUser {
+  private readonly flow: TcpFlow;
+
+  constructor(flow: TcpFlow) {
+    this.flow = flow;
+  }
+
+  connected(): void {
+    this.flow.hostConnected();
+  }
+
+  data(b: Uint8Array, off: number, len: number): void {
+    this.flow.hostData(b, off, len);
+  }
+
+  end(): void {
+    this.flow.hostEnd();
+  }
+
+  drained(): void {
+    this.flow.hostDrained();
+  }
+
+  failed(code: string): void {
+    this.flow.hostFailed(code);
+  }
+
+  closed(): void {
+    this.flow.hostClosed();
+  }
+}

@@ -1,0 +1,123 @@
+// TCP through the router: every SYN of a guest becomes a host connect, every accepted forward a SYN to a guest.
+//
+// The engine holds a guest's SYN without an answer (deferred) until the host has decided; SYN floods are bounded by the
+// engine's half-open limits, flows in all by the engine's table and by the router's budget of host sockets.
+
+import { Endpoint } from '../core/address.ts';
+import { Drop } from '../core/drop.ts';
+import type { Packet, PacketHandler } from '../core/packet.ts';
+import type { HostTcp } from '../host/host-net.ts';
+import type { TcpConnection } from '../tcp/index.ts';
+import * as ipv4 from '../wire/ipv4.ts';
+import type { RouterContext } from './context.ts';
+import { TcpFlow } from './tcp-flow.ts';
+
+/** A TCP service of the router itself at one of its addresses: takes the deferred connection, or gives false. */
+export type LocalTcpService = (conn: TcpConnection, p: Packet) => boolean;
+
+export class TcpNat implements PacketHandler {
+  /** Tried first for connections to own addresses. */
+  localService: LocalTcpService | null = null;
+  private readonly context: RouterContext;
+  private readonly maxFlows: number;
+  private readonly flows = new Set<TcpFlow>();
+  private readonly to = new Endpoint();
+  private readonly onGone: (flow: TcpFlow) => void;
+
+  /** @param maxFlows  flows at once, each of which holds one host descriptor */
+  constructor(context: RouterContext, maxFlows: number) {
+    this.context = context;
+    this.maxFlows = maxFlows;
+    this.onGone = (flow) => this.flows.delete(flow);
+    context.tcp.onIncoming = (conn, p) => this.incoming(conn, p);
+  }
+
+  get size(): number {
+    return this.flows.size;
+  }
+
+  packet(p: Packet): void {
+    this.context.tcp.input(p);
+  }
+
+  private incoming(conn: TcpConnection, p: Packet): void {
+    const { ip, policy, drops } = this.context;
+    const path = ip.path(p.dst3, p.src3, ipv4.PROTO_TCP);
+    if (path === null || p.l2Group) {
+      conn.discard();
+      return;
+    }
+    conn.path = path;
+    if (this.localService !== null && ip.isLocal(p.dst3 >>> 0) && this.localService(conn, p)) return;
+    const why = policy.resolve(p.dst0, p.dst1, p.dst2, p.dst3, conn.local.port, this.to);
+    if (why !== Drop.None) {
+      drops[why]!++;
+      if (why === Drop.PolicyDenied) conn.refuse();
+      else conn.discard();
+      return;
+    }
+    if (this.flows.size >= this.maxFlows) {
+      drops[Drop.TcpTableFull]!++;
+      conn.discard();
+      this.context.log('tcp-full', `TCP flows at their limit of ${this.maxFlows}; new ones wait until others end`);
+      return;
+    }
+    const flow = new TcpFlow(this.context, path.neighbor, this.onGone);
+    this.flows.add(flow);
+    flow.connectOut(conn, p.b.slice(p.l3, Math.min(p.end, p.l4 + 8)), this.to);
+  }
+
+  /**
+   * A forward accepted a client: opens the guest's side. The client keeps its own address where the guest can answer
+   * to it through us, else it appears as the gateway.
+   */
+  openInward(client: HostTcp, guest3: number, guestPort: number): void {
+    const { ip, tcp } = this.context;
+    const remote = new Endpoint().setIpv4(guest3, guestPort);
+    const local = this.presentedAddress(client.remote, remote);
+    const path = local === null ? null : ip.path(local.w3, guest3, ipv4.PROTO_TCP);
+    if (path === null || local === null || this.flows.size >= this.maxFlows) {
+      this.context.drops[Drop.TcpTableFull]!++;
+      client.reset();
+      return;
+    }
+    const flow = new TcpFlow(this.context, path.neighbor, this.onGone);
+    const conn = tcp.connect(local, remote, path, flow);
+    if (conn === null) {
+      client.reset();
+      return;
+    }
+    this.flows.add(flow);
+    flow.joinIn(conn, client);
+    ip.flushSoon();
+  }
+
+  /** The source that the guest sees for a client: its own, or the gateway with a port that is free. */
+  private presentedAddress(client: Endpoint, guest: Endpoint): Endpoint | null {
+    const { ip, tcp, random } = this.context;
+    if (isPresentable(client, (v4) => ip.isOnLink(v4) || ip.isLocal(v4))) {
+      const own = new Endpoint().copy(client);
+      if (tcp.find(own, guest) === null) return own;
+    }
+    const gateway = ip.addresses[0]!;
+    for (let tries = 0; tries < 64; tries++) {
+      const port = tries === 0 && client.port >= 1024 ? client.port : 49152 + (random() & 16383);
+      const local = new Endpoint().setIpv4(gateway, port);
+      if (tcp.find(local, guest) === null) return local;
+    }
+    return null;
+  }
+
+  /** Ends all flows, by RST on both sides. */
+  close(): void {
+    this.context.tcp.closeAll();
+  }
+}
+
+/** Whether a guest can be shown this client address: a unicast address that is neither loopback nor on the guest network. */
+export function isPresentable(client: Endpoint, isOurs: (v4: number) => boolean): boolean {
+  if (!client.isIpv4) return false;
+  const v4 = client.w3 >>> 0;
+  const net = v4 >>> 24;
+  return net !== 0 && net !== 127 && v4 >>> 28 < 14 && v4 >>> 16 !== 0xa9fe && !isOurs(v4);
+}
