@@ -16,8 +16,11 @@ export class Endpoint {
   w2 = 0;
   w3 = 0;
   port = 0;
+  /** Interface of a link-local IPv6 address on the host, '' where none is named; not part of the identity. */
+  zone = '';
   private text = '';
 
+  /** Sets address and port; the zone is cleared. */
   set(w0: number, w1: number, w2: number, w3: number, port: number): this {
     if (w0 !== this.w0 || w1 !== this.w1 || w2 !== this.w2 || w3 !== this.w3) this.text = '';
     this.w0 = w0 | 0;
@@ -25,6 +28,7 @@ export class Endpoint {
     this.w2 = w2 | 0;
     this.w3 = w3 | 0;
     this.port = port;
+    this.zone = '';
     return this;
   }
 
@@ -33,7 +37,9 @@ export class Endpoint {
   }
 
   copy(other: Endpoint): this {
-    return this.set(other.w0, other.w1, other.w2, other.w3, other.port);
+    this.set(other.w0, other.w1, other.w2, other.w3, other.port);
+    this.zone = other.zone;
+    return this;
   }
 
   same(other: Endpoint): boolean {
@@ -50,10 +56,10 @@ export class Endpoint {
     return this.w0 === 0 && this.w1 === 0 && this.w2 === MAPPED;
   }
 
-  /** The address as text, without the port; kept until the address changes. */
+  /** The address as text with its zone (`fe80::1%eth0`), without the port; kept until the address changes. */
   get host(): string {
     if (this.text === '') this.text = formatAddress(this.w0, this.w1, this.w2, this.w3);
-    return this.text;
+    return this.zone === '' ? this.text : `${this.text}%${this.zone}`;
   }
 
   /** `10.0.2.15:80` or `[2001:db8::1]:80`. */

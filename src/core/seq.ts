@@ -15,3 +15,5 @@ export const seqAdd = (a: number, n: number): number => (a + n) >>> 0;
 export const seqDiff = (a: number, b: number): number => (a - b) | 0;
 /** The later of two sequence numbers. */
 export const seqMax = (a: number, b: number): number => (((a - b) | 0) > 0 ? a : b);
+/** `a + n`, as a signed 32-bit integer: the form in which connections keep sequence numbers (V8's small integers). */
+export const seqInt = (a: number, n: number): number => (a + n) | 0;

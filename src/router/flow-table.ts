@@ -74,7 +74,12 @@ export class FlowTable<F extends IdleFlow> {
     ports: number,
   ): F | null {
     const slot = this.table.find(a0, a1, a2, a3, b0, b1, b2, b3, ports);
-    return slot < 0 ? null : this.flows[slot]!;
+    return this.at(slot);
+  }
+
+  /** The flow at a slot, or null (also for slot -1). */
+  at(slot: number): F | null {
+    return slot < 0 ? null : (this.flows[slot] ?? null);
   }
 
   /** Makes room for one more flow of `guest`, at the cost of older ones. Call before the flow's socket is opened. */

@@ -52,7 +52,8 @@ export class EgressPolicy {
       return Drop.None;
     }
     if (addresses.includes(v4)) return Drop.PolicyDenied;
-    if (isMartian(v4) || ((v4 & mask) >>> 0 === network && v4 === ((network | ~mask) >>> 0))) return Drop.Ipv4BadDestination;
+    if (isMartian(v4) || ((v4 & mask) >>> 0 === network && v4 === (network | ~mask) >>> 0))
+      return Drop.Ipv4BadDestination;
     if (v4 >>> 16 === 0xa9fe) return Drop.PolicyDenied;
     out.set(w0, w1, w2, w3, port);
     return Drop.None;

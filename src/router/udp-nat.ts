@@ -125,8 +125,7 @@ export class UdpNat implements PacketHandler {
       }
       return;
     }
-    const flow =
-      this.flows.find(p.src0, p.src1, p.src2, p.src3, 0, 0, MAPPED, 0, srcPort) ?? this.open(p, srcPort);
+    const flow = this.flows.find(p.src0, p.src1, p.src2, p.src3, 0, 0, MAPPED, 0, srcPort) ?? this.open(p, srcPort);
     if (flow === null) return;
     if (dstPort !== 53) flow.dnsOnly = false;
     if (!flow.to.same(this.target)) flow.to.copy(this.target);
@@ -162,7 +161,15 @@ export class UdpNat implements PacketHandler {
   }
 
   /** Sends one datagram to a guest; false when it does not fit the guest's MTU. */
-  toGuest(guest: Neighbor, src3: number, srcPort: number, dstPort: number, b: Uint8Array, off: number, len: number): boolean {
+  toGuest(
+    guest: Neighbor,
+    src3: number,
+    srcPort: number,
+    dstPort: number,
+    b: Uint8Array,
+    off: number,
+    len: number,
+  ): boolean {
     const { ip } = this.context;
     const size = udp.HEADER_LEN + len;
     if (size > ip.mtu - ipv4.HEADER_LEN) return false;

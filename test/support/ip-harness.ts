@@ -1,0 +1,55 @@
+import { ipv4Mask, parseIpv4, parseMac } from '../../src/core/address.ts';
+import { type Drop, newDropCounters } from '../../src/core/drop.ts';
+import { FrameMemory } from '../../src/core/frame.ts';
+import { TimerWheel } from '../../src/core/timer-wheel.ts';
+import { IpLayer } from '../../src/ip/index.ts';
+import { FakeClock } from './fake-clock.ts';
+import { arpFrame, ROUTER_MAC } from './frames.ts';
+import { TestLink } from './test-link.ts';
+
+/** A router's IP layer at 10.0.2.2 (DNS 10.0.2.3) on a test link, with one guest known. */
+export class IpHarness {
+  readonly clock = new FakeClock();
+  readonly wheel = new TimerWheel(this.clock);
+  readonly link: TestLink;
+  readonly drops = newDropCounters();
+  readonly ip: IpLayer;
+  private readonly deferred: (() => void)[] = [];
+
+  constructor(options: { mtu?: number; forwarding?: boolean } = {}) {
+    this.link = new TestLink(options.mtu ?? 1500);
+    this.ip = new IpLayer({
+      link: this.link,
+      memory: new FrameMemory(2 << 20),
+      wheel: this.wheel,
+      drops: this.drops,
+      mac: parseMac(ROUTER_MAC)!,
+      addresses: [parseIpv4('10.0.2.2'), parseIpv4('10.0.2.3')],
+      network: parseIpv4('10.0.2.0'),
+      mask: ipv4Mask(24),
+      forwarding: options.forwarding ?? true,
+      seed: 42,
+      defer: (run) => this.deferred.push(run),
+    });
+  }
+
+  /** The guest asks for the router, as every guest does first. */
+  introduce(spa = '10.0.2.15', srcMac?: string): void {
+    this.link.receive(arpFrame({ spa, tpa: '10.0.2.2', ...(srcMac === undefined ? {} : { srcMac }) }));
+    this.link.take();
+  }
+
+  /** Runs what was deferred to the end of the event loop's turn. */
+  settle(): void {
+    for (const run of this.deferred.splice(0)) run();
+  }
+
+  advance(ms: number): void {
+    this.clock.advance(ms);
+    this.settle();
+  }
+
+  dropped(reason: Drop): number {
+    return this.drops[reason]!;
+  }
+}
