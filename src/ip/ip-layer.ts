@@ -10,9 +10,9 @@
 //         Echo requests to them are answered here.
 //
 // With `forwarding` (the router) every unicast destination is accepted and TTL is checked; without (an in-process host)
-// only the own addresses are. Fragments are refused: see ADR 0004.
+// only the own addresses are. Fragments are refused and counted: each guest path has the MTU of the link.
 //
-// Everything that happens inside one wake-up ends with one call of `flush`; work that starts elsewhere (a host socket,
+// Everything that happens inside one wake-up ends with one call of `flush`; a frame sent at any other time (a host socket,
 // a timer) asks for it by `flushSoon`, so that all events of one turn of the event loop share one flush.
 
 import { MAPPED } from '../core/address.ts';
@@ -79,6 +79,8 @@ export class IpLayer implements FrameSink {
   private readonly defer: (run: () => void) => void;
   private readonly flushBound: () => void;
   private flushAsked = false;
+  /** A wake-up is under way: `flush` is certain to follow. */
+  private inBatch = false;
   private defendedAt = Number.NEGATIVE_INFINITY;
   /** Time of the present wake-up, read once. */
   private batchNow = -1;
@@ -138,6 +140,7 @@ export class IpLayer implements FrameSink {
 
   frame(b: Uint8Array, off: number, len: number): void {
     const end = off + len;
+    this.inBatch = true;
     if (len < ethernet.HEADER_LEN) {
       this.drops[Drop.FrameTooShort]!++;
       return;
@@ -318,7 +321,6 @@ export class IpLayer implements FrameSink {
   /** Says by gratuitous ARP that `address` is ours: at start, after a reconnect, and against a claim of another. */
   announce(address: number): void {
     this.sendArp(arp.OP_REQUEST, address, 0, 0, address, ethernet.BROADCAST_HI, ethernet.BROADCAST_LO);
-    this.flushSoon();
   }
 
   private defend(address: number): void {
@@ -416,7 +418,6 @@ export class IpLayer implements FrameSink {
     this.bytes.set(frame, off);
     ethernet.write(this.bytes, off, n.macHi, n.macLo, this.macHi, this.macLo, ethernet.TYPE_IPV4);
     this.transmit(off, frame.length);
-    this.flushSoon();
   }
 
   private alloc(len: number): number {
@@ -436,6 +437,7 @@ export class IpLayer implements FrameSink {
       len = ethernet.MIN_FRAME_LEN;
     }
     this.link.tx.frame(this.bytes, off, len);
+    if (!this.inBatch) this.flushSoon();
   }
 
   /** End of a wake-up: the transports send what they held back, then all frames leave. */
@@ -444,6 +446,7 @@ export class IpLayer implements FrameSink {
     this.link.tx.flush();
     this.arena.reset();
     this.batchNow = -1;
+    this.inBatch = false;
   }
 
   /** Asks for a flush after the present turn of the event loop. */

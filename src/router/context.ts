@@ -14,8 +14,6 @@ export interface RouterContext {
   readonly policy: EgressPolicy;
   readonly wheel: TimerWheel;
   readonly drops: DropCounters;
-  /** Unpredictable 32-bit seed of hash tables over what guests choose. */
-  readonly seed: number;
   /** A uniform unpredictable number, 0 to 2^32 - 1. */
   readonly random: () => number;
   /** A line for the log; rate-limited by `key`. */

@@ -143,7 +143,6 @@ export class IcmpNat implements PacketHandler {
     icmp.writeEcho(ip.bytes, o, icmp.TYPE_ECHO_REPLY, flow.id, seq, size);
     const hops = ttl > 1 ? ttl - 1 : DEFAULT_TTL;
     ip.send(flow.guest, o, size, flow.dst3, flow.guest.w3, ipv4.PROTO_ICMP, hops, true);
-    ip.flushSoon();
   }
 
   failed(flow: EchoFlow, code: string): void {
@@ -151,7 +150,6 @@ export class IcmpNat implements PacketHandler {
     if (verdict < 0) return;
     const { ip } = this.context;
     ip.errors.about(flow.request, 0, flow.request.length, icmp.TYPE_UNREACHABLE, verdict, 0);
-    ip.flushSoon();
   }
 
   /** An ICMP error of a guest: about a TCP segment of ours it is the engine's business, else nobody's. */

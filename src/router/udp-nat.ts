@@ -178,7 +178,6 @@ export class UdpNat implements PacketHandler {
     udp.write(ip.bytes, o, srcPort, dstPort, size);
     udp.writeChecksum(ip.bytes, o, checksum.pseudoIpv4(src3 >>> 0, guest.w3 >>> 0, ipv4.PROTO_UDP));
     ip.send(guest, o, size, src3, guest.w3, ipv4.PROTO_UDP, DEFAULT_TTL, true);
-    ip.flushSoon();
     return true;
   }
 
@@ -190,7 +189,6 @@ export class UdpNat implements PacketHandler {
     const verdict = datagramVerdict(code);
     if (verdict < 0 || (to !== null && !to.same(flow.to))) return;
     ip.errors.about(flow.latest, 0, flow.latest.length, icmp.TYPE_UNREACHABLE, verdict, 0);
-    ip.flushSoon();
   }
 
   close(): void {

@@ -4,7 +4,7 @@ import { formatMac, parseIpv4 } from '../../src/core/address.ts';
 import { Drop } from '../../src/core/drop.ts';
 import type { Packet } from '../../src/core/packet.ts';
 import * as ipv4 from '../../src/wire/ipv4.ts';
-import { arpFrame, BROADCAST_MAC, echoFrame, ipFrame, udpFrame } from '../support/frames.ts';
+import { arpFrame, BROADCAST_MAC, echoFrame, ipFrame, udpFrame } from '../support/guest-frames.ts';
 import { toHex } from '../support/hex.ts';
 import { IpHarness } from '../support/ip-harness.ts';
 

@@ -5,7 +5,7 @@ import { Drop, newDropCounters } from '../../src/core/drop.ts';
 import { TimerWheel } from '../../src/core/timer-wheel.ts';
 import { NeighborCache, NeighborState } from '../../src/ip/neighbor.ts';
 import { FakeClock } from '../support/fake-clock.ts';
-import { arpFrame, udpFrame } from '../support/frames.ts';
+import { arpFrame, udpFrame } from '../support/guest-frames.ts';
 import { IpHarness } from '../support/ip-harness.ts';
 
 const A = '52:54:00:00:00:0a';

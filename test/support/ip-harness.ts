@@ -4,7 +4,7 @@ import { FrameMemory } from '../../src/core/frame.ts';
 import { TimerWheel } from '../../src/core/timer-wheel.ts';
 import { IpLayer } from '../../src/ip/index.ts';
 import { FakeClock } from './fake-clock.ts';
-import { arpFrame, ROUTER_MAC } from './frames.ts';
+import { arpFrame, ROUTER_MAC } from './guest-frames.ts';
 import { TestLink } from './test-link.ts';
 
 /** A router's IP layer at 10.0.2.2 (DNS 10.0.2.3) on a test link, with one guest known. */

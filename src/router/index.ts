@@ -1,0 +1,3 @@
+// The door of the router room.
+export type { ForwardRule } from './forwards.ts';
+export { Router, type RouterOptions } from './router.ts';

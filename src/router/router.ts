@@ -1,0 +1,145 @@
+// The router: an IP layer, a TCP engine, the translation of flows to host sockets, and the services at its addresses.
+//
+//            frames                 packets                          flows                     host sockets
+//   Link <-----------> IpLayer <-------------> TcpEngine --- TcpNat/TcpFlow -----------------> HostNet.connectTcp
+//                         |                                   Forwards ----------------------> listenTcp, listenUdp
+//                         +------------------> UdpNat -- DhcpPort, DnsPort, Forwards, mapping -> openUdp
+//                         +------------------> IcmpNat ----------------------------------------> openPing
+//
+// It is told everything it needs (link, host sockets, clock, random numbers), so a whole flow runs in a test without one
+// real socket. A wake-up of the link ends in IpLayer.flush: flows flush what they wrote to host sockets, the engine
+// sends data and ACKs, the frames leave in one batch. Events of host sockets ask for the same flush once per turn of the
+// event loop (`flushSoon`).
+
+import type { Drop } from '../core/drop.ts';
+import { newDropCounters } from '../core/drop.ts';
+import type { FrameMemory, Link } from '../core/frame.ts';
+import type { TimerWheel } from '../core/timer-wheel.ts';
+import type { HostNet } from '../host/host-net.ts';
+import { IpLayer } from '../ip/index.ts';
+import type { DhcpServer, DnsForwarder } from '../services/index.ts';
+import { TcpEngine, type TcpLimits } from '../tcp/index.ts';
+import * as ipv4 from '../wire/ipv4.ts';
+import type { RouterContext } from './context.ts';
+import { DhcpPort } from './dhcp-port.ts';
+import { DnsPort } from './dns-port.ts';
+import { type ForwardRule, Forwards } from './forwards.ts';
+import { IcmpNat } from './icmp-nat.ts';
+import { EgressPolicy } from './policy.ts';
+import { TcpNat } from './tcp-nat.ts';
+import { UdpNat } from './udp-nat.ts';
+
+export interface RouterOptions {
+  link: Link;
+  memory: FrameMemory;
+  wheel: TimerWheel;
+  host: HostNet;
+  /** A uniform unpredictable number, 0 to 2^32 - 1. */
+  random: () => number;
+  /** Runs a function once, soon, outside of the present call (setImmediate). */
+  defer: (run: () => void) => void;
+  /** Own MAC address, 6 bytes. */
+  mac: Uint8Array;
+  /** The gateway's address; ICMP errors come from it, and it leads to host loopback when that is open. Unsigned. */
+  gateway: number;
+  /** Further own addresses, unsigned: where DNS is answered, for one. */
+  aliases: readonly number[];
+  network: number;
+  mask: number;
+  /** Whether guests reach the host's loopback services at the gateway's address. */
+  hostLoopback: boolean;
+  /** DNS service and the own address it is reached at, unsigned. */
+  dns: { forwarder: DnsForwarder; address: number } | null;
+  dhcp: DhcpServer | null;
+  /** Descriptors that flows may use, out of what the process may open. */
+  maxFlows: number;
+  tcp?: Partial<TcpLimits>;
+  log: (key: string, line: string) => void;
+}
+
+export class Router {
+  readonly drops = newDropCounters();
+  readonly ip: IpLayer;
+  readonly tcp: TcpEngine;
+  readonly tcpNat: TcpNat;
+  readonly udpNat: UdpNat;
+  readonly icmpNat: IcmpNat;
+  private readonly forwards: Forwards;
+
+  constructor(options: RouterOptions) {
+    const { link, wheel, random, gateway, network, mask, host, maxFlows } = options;
+    const addresses = [gateway, ...options.aliases.filter((a) => a !== gateway)];
+    this.ip = new IpLayer({
+      link,
+      memory: options.memory,
+      wheel,
+      drops: this.drops,
+      mac: options.mac,
+      addresses,
+      network,
+      mask,
+      forwarding: true,
+      seed: random() | 0,
+      defer: options.defer,
+    });
+    const secret = new Uint8Array(Uint32Array.from({ length: 8 }, () => random()).buffer);
+    this.tcp = new TcpEngine({
+      wheel,
+      drops: this.drops,
+      secret,
+      replyPath: (p) => this.ip.path(p.dst3, p.src3, ipv4.PROTO_TCP),
+      limits: { maxConnections: maxFlows, ...options.tcp },
+    });
+    const context: RouterContext = {
+      ip: this.ip,
+      tcp: this.tcp,
+      host,
+      policy: new EgressPolicy({ gateway, addresses, network, mask, hostLoopback: options.hostLoopback }),
+      wheel,
+      drops: this.drops,
+      random,
+      log: options.log,
+    };
+    this.tcpNat = new TcpNat(context, maxFlows);
+    this.udpNat = new UdpNat(context, Math.floor(maxFlows / 2), Math.ceil(maxFlows / 4));
+    this.icmpNat = new IcmpNat(context);
+    this.forwards = new Forwards(context, this.tcpNat, this.udpNat);
+    const dhcp = options.dhcp === null ? null : new DhcpPort(context, options.dhcp);
+    const dns = options.dns;
+    const dnsPort = dns === null ? null : new DnsPort(context, dns.forwarder, this.udpNat, dns.address);
+    this.udpNat.service = (p) =>
+      dhcp?.datagram(p) === true || dnsPort?.datagram(p) === true || this.forwards.fromGuest(p);
+    this.tcpNat.localService = (conn) => dnsPort?.connection(conn) === true;
+    this.ip.handle(ipv4.PROTO_TCP, this.tcpNat);
+    this.ip.handle(ipv4.PROTO_UDP, this.udpNat);
+    this.ip.handle(ipv4.PROTO_ICMP, this.icmpNat);
+    this.ip.onFlush = () => this.tcp.flush();
+    link.onState = (up) => {
+      if (up) this.announce();
+    };
+  }
+
+  /** Tells the stations of the link where our addresses are: at start and when the link is up again. */
+  announce(): void {
+    for (const address of this.ip.addresses) this.ip.announce(address);
+  }
+
+  /** Opens a port forward. Rejects with ERR_VDE_LISTEN. */
+  addForward(rule: ForwardRule): Promise<void> {
+    return this.forwards.add(rule);
+  }
+
+  /** Packets and frames dropped so far for `reason`. */
+  dropped(reason: Drop): number {
+    return this.drops[reason]!;
+  }
+
+  /** Ends all flows (RST on both sides) and closes their sockets; the frames leave before it returns. */
+  close(): void {
+    this.forwards.close();
+    this.tcpNat.close();
+    this.udpNat.close();
+    this.icmpNat.close();
+    this.ip.flush();
+  }
+}
