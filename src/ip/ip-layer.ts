@@ -21,11 +21,11 @@ import { Drop, type DropCounters } from '../core/drop.ts';
 import { FrameArena, type FrameMemory, type FrameSink, type Link } from '../core/frame.ts';
 import { Packet, type PacketHandler } from '../core/packet.ts';
 import type { TimerWheel } from '../core/timer-wheel.ts';
-import * as arp from '../wire/arp.ts';
 import * as checksum from '../wire/checksum.ts';
 import * as ethernet from '../wire/ethernet.ts';
 import * as icmp from '../wire/icmpv4.ts';
 import * as ipv4 from '../wire/ipv4.ts';
+import { Arp } from './arp.ts';
 import { IcmpErrors } from './icmp-errors.ts';
 import { type Neighbor, NeighborCache } from './neighbor.ts';
 import { IpPath } from './path.ts';
@@ -34,7 +34,6 @@ import { IpPath } from './path.ts';
 export const HEADROOM = ethernet.HEADER_LEN + ipv4.HEADER_LEN;
 /** Room for what one wake-up sends; flushed early when used up. */
 const ARENA_BYTES = 1 << 20;
-const DEFENSE_INTERVAL_MS = 10_000; // RFC 5227 section 1.1, DEFEND_INTERVAL
 export const DEFAULT_TTL = 64;
 
 export interface IpLayerOptions {
@@ -58,6 +57,7 @@ export interface IpLayerOptions {
 
 export class IpLayer implements FrameSink {
   readonly neighbors: NeighborCache;
+  readonly arp: Arp;
   readonly errors: IcmpErrors;
   readonly drops: DropCounters;
   readonly addresses: readonly number[];
@@ -81,7 +81,6 @@ export class IpLayer implements FrameSink {
   private flushAsked = false;
   /** A wake-up is under way: `flush` is certain to follow. */
   private inBatch = false;
-  private defendedAt = Number.NEGATIVE_INFINITY;
   /** Time of the present wake-up, read once. */
   private batchNow = -1;
 
@@ -108,9 +107,10 @@ export class IpLayer implements FrameSink {
       wheel: options.wheel,
       drops: options.drops,
       seed: options.seed,
-      solicit: (n, unicast) => this.sendArpRequest(n, unicast),
+      solicit: (n, unicast) => this.arp.request(n, unicast),
       release: (n, frame) => this.releaseFrame(n, frame),
     });
+    this.arp = new Arp(this, options.wheel);
     this.errors = new IcmpErrors(this, this.clock);
     options.link.attach(this);
   }
@@ -159,7 +159,7 @@ export class IpLayer implements FrameSink {
         this.ipv4Frame(b, off, end, group);
         return;
       case ethernet.TYPE_ARP:
-        this.arpFrame(b, off, end);
+        this.arp.frame(b, off, end);
         return;
       default:
         this.drops[Drop.EthUnknownType]!++;
@@ -282,76 +282,6 @@ export class IpLayer implements FrameSink {
     this.send(n, o, len, p.dst3, p.src3, ipv4.PROTO_ICMP, DEFAULT_TTL, true);
   }
 
-  // ---- ARP (RFC 826, 5227)
-
-  private arpFrame(b: Uint8Array, off: number, end: number): void {
-    const o = off + ethernet.HEADER_LEN;
-    const why = arp.check(b, o, end);
-    if (why !== Drop.None) {
-      this.drops[why]!++;
-      return;
-    }
-    const macHi = arp.senderMacHi(b, o);
-    const macLo = arp.senderMacLo(b, o);
-    const sender = arp.senderIp(b, o);
-    const target = arp.targetIp(b, o);
-    if (macHi !== ethernet.srcHi(b, off) || macLo !== ethernet.srcLo(b, off)) {
-      this.drops[Drop.ArpBadSender]!++;
-      return;
-    }
-    if (sender !== 0) {
-      if (this.isLocal(sender)) {
-        this.drops[Drop.ArpSpoof]!++;
-        this.defend(sender);
-        return;
-      }
-      if (!this.isOnLink(sender) || sender === this.network || sender === this.broadcast) {
-        this.drops[Drop.ArpBadSender]!++;
-        return;
-      }
-      if (this.neighbors.heard(0, 0, MAPPED, sender | 0, macHi, macLo, this.now) === null) {
-        this.drops[Drop.ArpSpoof]!++;
-      }
-    }
-    if (arp.op(b, o) === arp.OP_REQUEST && this.isLocal(target)) {
-      this.sendArp(arp.OP_REPLY, target, macHi, macLo, sender, macHi, macLo);
-    }
-  }
-
-  /** Says by gratuitous ARP that `address` is ours: at start, after a reconnect, and against a claim of another. */
-  announce(address: number): void {
-    this.sendArp(arp.OP_REQUEST, address, 0, 0, address, ethernet.BROADCAST_HI, ethernet.BROADCAST_LO);
-  }
-
-  private defend(address: number): void {
-    if (this.now - this.defendedAt < DEFENSE_INTERVAL_MS) return;
-    this.defendedAt = this.now;
-    this.announce(address);
-  }
-
-  private sendArpRequest(n: Neighbor, unicast: boolean): void {
-    if (unicast) this.sendArp(arp.OP_REQUEST, this.addresses[0]!, 0, 0, n.w3 >>> 0, n.macHi, n.macLo);
-    else
-      this.sendArp(arp.OP_REQUEST, this.addresses[0]!, 0, 0, n.w3 >>> 0, ethernet.BROADCAST_HI, ethernet.BROADCAST_LO);
-    this.flushSoon();
-  }
-
-  private sendArp(
-    op: number,
-    spa: number,
-    thaHi: number,
-    thaLo: number,
-    tpa: number,
-    dstHi: number,
-    dstLo: number,
-  ): void {
-    const len = ethernet.HEADER_LEN + arp.MESSAGE_LEN;
-    const off = this.alloc(len);
-    ethernet.write(this.bytes, off, dstHi, dstLo, this.macHi, this.macLo, ethernet.TYPE_ARP);
-    arp.write(this.bytes, off + ethernet.HEADER_LEN, op, this.macHi, this.macLo, spa, thaHi, thaLo, tpa);
-    this.transmit(off, len);
-  }
-
   // ---- output
 
   /** A prepared route for the packets of one flow: from `src` (any address) to the guest `dst`, IPv4 mapped words. */
@@ -420,7 +350,8 @@ export class IpLayer implements FrameSink {
     this.transmit(off, frame.length);
   }
 
-  private alloc(len: number): number {
+  /** Room for a whole frame of `len` bytes in `bytes`, and for padding behind it if it is short. */
+  alloc(len: number): number {
     const size = Math.max(len, ethernet.MIN_FRAME_LEN);
     let off = this.arena.alloc(size);
     if (off < 0) {
@@ -431,7 +362,8 @@ export class IpLayer implements FrameSink {
     return off;
   }
 
-  private transmit(off: number, len: number): void {
+  /** Sends a complete frame that `alloc` gave room for. */
+  transmit(off: number, len: number): void {
     if (len < ethernet.MIN_FRAME_LEN) {
       this.bytes.fill(0, off + len, off + ethernet.MIN_FRAME_LEN);
       len = ethernet.MIN_FRAME_LEN;

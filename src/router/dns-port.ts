@@ -29,13 +29,7 @@ export class DnsPort implements DnsSink {
   datagram(p: Packet): boolean {
     if (p.dst3 !== this.address3 || p.l2Group || udp.dstPort(p.b, p.l4) !== DNS_PORT) return false;
     this.client.set(p.src0, p.src1, p.src2, p.src3, udp.srcPort(p.b, p.l4));
-    this.forwarder.query(
-      this.client,
-      p.b,
-      p.l4 + udp.HEADER_LEN,
-      udp.length(p.b, p.l4) - udp.HEADER_LEN,
-      this,
-    );
+    this.forwarder.query(this.client, p.b, p.l4 + udp.HEADER_LEN, udp.length(p.b, p.l4) - udp.HEADER_LEN, this);
     return true;
   }
 

@@ -17,11 +17,11 @@ import type { FrameMemory, Link } from '../core/frame.ts';
 import type { TimerWheel } from '../core/timer-wheel.ts';
 import type { HostNet } from '../host/host-net.ts';
 import { IpLayer } from '../ip/index.ts';
-import type { DhcpServer, DnsForwarder } from '../services/index.ts';
+import { DnsForwarder, type DnsForwarderOptions } from '../services/index.ts';
 import { TcpEngine, type TcpLimits } from '../tcp/index.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import type { RouterContext } from './context.ts';
-import { DhcpPort } from './dhcp-port.ts';
+import { type DhcpOptions, DhcpPort } from './dhcp-port.ts';
 import { DnsPort } from './dns-port.ts';
 import { type ForwardRule, Forwards } from './forwards.ts';
 import { IcmpNat } from './icmp-nat.ts';
@@ -48,9 +48,9 @@ export interface RouterOptions {
   mask: number;
   /** Whether guests reach the host's loopback services at the gateway's address. */
   hostLoopback: boolean;
-  /** DNS service and the own address it is reached at, unsigned. */
-  dns: { forwarder: DnsForwarder; address: number } | null;
-  dhcp: DhcpServer | null;
+  /** DNS service: the own address it is reached at (unsigned), and whom it asks. */
+  dns: { address: number; upstreams: DnsForwarderOptions['upstreams'] } | null;
+  dhcp: DhcpOptions | null;
   /** Descriptors that flows may use, out of what the process may open. */
   maxFlows: number;
   tcp?: Partial<TcpLimits>;
@@ -64,6 +64,8 @@ export class Router {
   readonly tcpNat: TcpNat;
   readonly udpNat: UdpNat;
   readonly icmpNat: IcmpNat;
+  /** Null when DNS is not served. */
+  readonly dns: DnsForwarder | null;
   private readonly forwards: Forwards;
 
   constructor(options: RouterOptions) {
@@ -105,11 +107,13 @@ export class Router {
     this.icmpNat = new IcmpNat(context);
     this.forwards = new Forwards(context, this.tcpNat, this.udpNat);
     const dhcp = options.dhcp === null ? null : new DhcpPort(context, options.dhcp);
-    const dns = options.dns;
-    const dnsPort = dns === null ? null : new DnsPort(context, dns.forwarder, this.udpNat, dns.address);
-    this.udpNat.service = (p) =>
-      dhcp?.datagram(p) === true || dnsPort?.datagram(p) === true || this.forwards.fromGuest(p);
-    this.tcpNat.localService = (conn) => dnsPort?.connection(conn) === true;
+    this.dns =
+      options.dns === null
+        ? null
+        : new DnsForwarder({ host, upstreams: options.dns.upstreams, wheel, drops: this.drops, random16: random });
+    const dns = this.dns === null ? null : new DnsPort(context, this.dns, this.udpNat, options.dns!.address);
+    this.udpNat.service = (p) => dhcp?.datagram(p) === true || dns?.datagram(p) === true || this.forwards.fromGuest(p);
+    this.tcpNat.localService = (conn) => dns?.connection(conn) === true;
     this.ip.handle(ipv4.PROTO_TCP, this.tcpNat);
     this.ip.handle(ipv4.PROTO_UDP, this.udpNat);
     this.ip.handle(ipv4.PROTO_ICMP, this.icmpNat);
@@ -121,7 +125,7 @@ export class Router {
 
   /** Tells the stations of the link where our addresses are: at start and when the link is up again. */
   announce(): void {
-    for (const address of this.ip.addresses) this.ip.announce(address);
+    for (const address of this.ip.addresses) this.ip.arp.announce(address);
   }
 
   /** Opens a port forward. Rejects with ERR_VDE_LISTEN. */
@@ -140,6 +144,7 @@ export class Router {
     this.tcpNat.close();
     this.udpNat.close();
     this.icmpNat.close();
+    this.dns?.close();
     this.ip.flush();
   }
 }

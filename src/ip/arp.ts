@@ -1,0 +1,130 @@
+// ARP for the IP layer's own addresses and about its neighbors (RFC 826, RFC 5227).
+//
+// Requests for own addresses are answered; every valid message teaches the neighbor cache, which decides what to believe.
+// A claim of an own address is dropped and answered with one gratuitous ARP per DEFEND_INTERVAL. Probes ask whether an
+// address is in use before the DHCP server gives it away.
+
+import { MAPPED } from '../core/address.ts';
+import { Drop } from '../core/drop.ts';
+import type { TimerWheel } from '../core/timer-wheel.ts';
+import * as arp from '../wire/arp.ts';
+import * as ethernet from '../wire/ethernet.ts';
+import type { IpLayer } from './ip-layer.ts';
+import type { Neighbor } from './neighbor.ts';
+
+/** Address probes at once; more are answered "free" without asking. */
+const MAX_PROBES = 64;
+const DEFEND_INTERVAL_MS = 10_000; // RFC 5227 section 1.1
+
+export class Arp {
+  private readonly layer: IpLayer;
+  private readonly wheel: TimerWheel;
+  /** Addresses that `probe` asks for, and whom to tell when somebody answers. */
+  private readonly probes = new Map<number, () => void>();
+  private defendedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(layer: IpLayer, wheel: TimerWheel) {
+    this.layer = layer;
+    this.wheel = wheel;
+  }
+
+  /** A frame with EtherType ARP, in [off, end). */
+  frame(b: Uint8Array, off: number, end: number): void {
+    const o = off + ethernet.HEADER_LEN;
+    const why = arp.check(b, o, end);
+    if (why !== Drop.None) {
+      this.layer.drops[why]!++;
+      return;
+    }
+    const macHi = arp.senderMacHi(b, o);
+    const macLo = arp.senderMacLo(b, o);
+    const sender = arp.senderIp(b, o);
+    const target = arp.targetIp(b, o);
+    if (macHi !== ethernet.srcHi(b, off) || macLo !== ethernet.srcLo(b, off)) {
+      this.layer.drops[Drop.ArpBadSender]!++;
+      return;
+    }
+    if (sender !== 0) {
+      if (this.layer.isLocal(sender)) {
+        this.layer.drops[Drop.ArpSpoof]!++;
+        this.defend(sender);
+        return;
+      }
+      if (!this.layer.isOnLink(sender) || sender === this.layer.network || sender === this.layer.broadcast) {
+        this.layer.drops[Drop.ArpBadSender]!++;
+        return;
+      }
+      if (this.probes.size > 0) this.probes.get(sender)?.();
+      if (this.layer.neighbors.heard(0, 0, MAPPED, sender | 0, macHi, macLo, this.layer.now) === null) {
+        this.layer.drops[Drop.ArpSpoof]!++;
+      }
+    }
+    if (arp.op(b, o) === arp.OP_REQUEST && this.layer.isLocal(target)) {
+      this.send(arp.OP_REPLY, target, macHi, macLo, sender, macHi, macLo);
+    }
+  }
+
+  /** Says by gratuitous ARP that `address` is ours: at start, after a reconnect, and against a claim of another. */
+  announce(address: number): void {
+    this.send(arp.OP_REQUEST, address, 0, 0, address, ethernet.BROADCAST_HI, ethernet.BROADCAST_LO);
+  }
+
+  /**
+   * Asks by ARP whether a station has `address` (unsigned), and tells `done` as soon as one answers, or after `waitMs`
+   * that none did.
+   */
+  probe(address: number, waitMs: number, done: (inUse: boolean) => void): void {
+    if (this.probes.size >= MAX_PROBES || this.probes.has(address)) {
+      done(false);
+      return;
+    }
+    const finish = (inUse: boolean): void => {
+      timer.cancel();
+      this.probes.delete(address);
+      done(inUse);
+    };
+    const timer = this.wheel.timer(() => finish(false));
+    timer.set(waitMs);
+    this.probes.set(address, () => finish(true));
+    this.send(arp.OP_REQUEST, this.layer.addresses[0]!, 0, 0, address, ethernet.BROADCAST_HI, ethernet.BROADCAST_LO);
+  }
+
+  private defend(address: number): void {
+    if (this.layer.now - this.defendedAt < DEFEND_INTERVAL_MS) return;
+    this.defendedAt = this.layer.now;
+    this.announce(address);
+  }
+
+  /** Asks who has a neighbor's address, of the station that had it last or of all. */
+  request(n: Neighbor, unicast: boolean): void {
+    if (unicast) this.send(arp.OP_REQUEST, this.layer.addresses[0]!, 0, 0, n.w3 >>> 0, n.macHi, n.macLo);
+    else
+      this.send(
+        arp.OP_REQUEST,
+        this.layer.addresses[0]!,
+        0,
+        0,
+        n.w3 >>> 0,
+        ethernet.BROADCAST_HI,
+        ethernet.BROADCAST_LO,
+      );
+  }
+
+  private send(op: number, spa: number, thaHi: number, thaLo: number, tpa: number, dstHi: number, dstLo: number): void {
+    const len = ethernet.HEADER_LEN + arp.MESSAGE_LEN;
+    const off = this.layer.alloc(len);
+    ethernet.write(this.layer.bytes, off, dstHi, dstLo, this.layer.macHi, this.layer.macLo, ethernet.TYPE_ARP);
+    arp.write(
+      this.layer.bytes,
+      off + ethernet.HEADER_LEN,
+      op,
+      this.layer.macHi,
+      this.layer.macLo,
+      spa,
+      thaHi,
+      thaLo,
+      tpa,
+    );
+    this.layer.transmit(off, len);
+  }
+}

@@ -1,0 +1,76 @@
+// The DHCP service at the router's address: UDP port 67, with the addresses and frames that DHCP needs and a socket
+// would not give (RFC 2131 section 4.1: answers to hosts that have no address yet).
+
+import { MAPPED } from '../core/address.ts';
+import { Drop } from '../core/drop.ts';
+import type { Packet } from '../core/packet.ts';
+import { type DhcpReply, DhcpServer, type DhcpServerOptions } from '../services/index.ts';
+import { i32, u16, u32 } from '../wire/bytes.ts';
+import * as checksum from '../wire/checksum.ts';
+import * as dhcpv4 from '../wire/dhcpv4.ts';
+import * as ethernet from '../wire/ethernet.ts';
+import * as ipv4 from '../wire/ipv4.ts';
+import * as udp from '../wire/udp.ts';
+import type { RouterContext } from './context.ts';
+
+const SERVER_PORT = 67;
+// Offsets of the fields that tell an ACK's address and client (RFC 2131 section 2).
+const YIADDR = 16;
+const CHADDR = 28;
+
+/** What the DHCP server is told by the router itself is left out. */
+export type DhcpOptions = Omit<DhcpServerOptions, 'clock' | 'drops' | 'reply' | 'probe' | 'router'>;
+
+export class DhcpPort {
+  readonly server: DhcpServer;
+  private readonly context: RouterContext;
+
+  constructor(context: RouterContext, options: DhcpOptions) {
+    this.context = context;
+    this.server = new DhcpServer({
+      ...options,
+      router: context.ip.addresses[0]!,
+      clock: context.wheel.clock,
+      drops: context.drops,
+      reply: (reply) => this.send(reply),
+      probe: (address, waitMs, done) => context.ip.arp.probe(address, waitMs, done),
+    });
+  }
+
+  /** A datagram to the router or broadcast; false when it is not for this service. */
+  datagram(p: Packet): boolean {
+    const { ip, drops } = this.context;
+    if (udp.dstPort(p.b, p.l4) !== SERVER_PORT) return false;
+    if (!p.l2Group && p.dst3 >>> 0 !== ip.addresses[0]) return false;
+    if (p.dst3 !== -1 && p.dst3 >>> 0 !== ip.addresses[0] && p.dst3 >>> 0 !== ip.broadcast) {
+      drops[Drop.DhcpIgnored]!++;
+      return true;
+    }
+    const from = p.l4 + udp.HEADER_LEN;
+    const end = p.l4 + udp.length(p.b, p.l4);
+    this.server.handle(p.b, from, end, ethernet.srcHi(p.b, p.l2), ethernet.srcLo(p.b, p.l2) >>> 0);
+    return true;
+  }
+
+  private send(reply: DhcpReply): void {
+    const { ip } = this.context;
+    const { payload } = reply;
+    if (isAck(payload)) {
+      ip.neighbors.assign(0, 0, MAPPED, i32(payload, YIADDR), u16(payload, CHADDR), i32(payload, CHADDR + 2));
+    }
+    const len = udp.HEADER_LEN + payload.length;
+    const o = ip.reserve(len);
+    ip.bytes.set(payload, o + udp.HEADER_LEN);
+    udp.write(ip.bytes, o, SERVER_PORT, reply.destinationPort, len);
+    const src = ip.addresses[0]!;
+    udp.writeChecksum(ip.bytes, o, checksum.pseudoIpv4(src, reply.destination, ipv4.PROTO_UDP));
+    ip.sendTo(reply.macHi, reply.macLo | 0, o, len, src, reply.destination, ipv4.PROTO_UDP);
+  }
+}
+
+/** True for an ACK that gives an address: the client is known to have it from now on. */
+function isAck(payload: Uint8Array): boolean {
+  if (u32(payload, YIADDR) === 0) return false;
+  const m = dhcpv4.parse(payload, 0, payload.length);
+  return m !== null && dhcpv4.messageType(m) === dhcpv4.ACK;
+}
