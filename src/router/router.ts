@@ -118,7 +118,9 @@ export class Router {
     this.ip.handle(ipv4.PROTO_UDP, this.udpNat);
     this.ip.handle(ipv4.PROTO_ICMP, this.icmpNat);
     this.ip.onFlush = () => this.tcp.flush();
+    const before = link.onState;
     link.onState = (up) => {
+      before?.(up);
       if (up) this.announce();
     };
   }
