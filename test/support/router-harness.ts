@@ -1,0 +1,148 @@
+import { endpointIpv4, ipv4Mask, parseIpv4, parseIpv4Network, parseMac } from '../../src/core/address.ts';
+import type { Drop } from '../../src/core/drop.ts';
+import { FrameMemory } from '../../src/core/frame.ts';
+import { TimerWheel } from '../../src/core/timer-wheel.ts';
+import { Router, type RouterOptions } from '../../src/router/index.ts';
+import { MemoryLeaseStore } from '../../src/services/index.ts';
+import * as ipv4 from '../../src/wire/ipv4.ts';
+import * as tcp from '../../src/wire/tcp.ts';
+import { FakeClock } from './fake-clock.ts';
+import { FakeHostNet } from './fake-host-net.ts';
+import { arpFrame, ROUTER_MAC, type Segment, tcpFrame } from './guest-frames.ts';
+import { TestLink } from './test-link.ts';
+
+const UPSTREAM = endpointIpv4(parseIpv4('198.51.100.53'), 53);
+
+/** A whole router at 10.0.2.2 (DNS at 10.0.2.3) between a test link and fake host sockets. */
+export class RouterHarness {
+  readonly clock = new FakeClock();
+  readonly link: TestLink;
+  readonly host = new FakeHostNet();
+  readonly router: Router;
+  readonly log: string[] = [];
+  private readonly deferred: (() => void)[] = [];
+  private seed = 0x12345678;
+
+  constructor(options: Partial<RouterOptions> & { mtu?: number } = {}) {
+    this.link = new TestLink(options.mtu ?? 1500);
+    this.router = new Router({
+      link: this.link,
+      memory: new FrameMemory(),
+      wheel: new TimerWheel(this.clock),
+      host: this.host,
+      random: () => {
+        this.seed = (Math.imul(this.seed, 1664525) + 1013904223) >>> 0;
+        return this.seed;
+      },
+      defer: (run) => this.deferred.push(run),
+      mac: parseMac(ROUTER_MAC)!,
+      gateway: parseIpv4('10.0.2.2'),
+      aliases: [parseIpv4('10.0.2.3')],
+      network: parseIpv4('10.0.2.0'),
+      mask: ipv4Mask(24),
+      hostLoopback: true,
+      dns: { address: parseIpv4('10.0.2.3'), upstreams: { servers: () => [UPSTREAM], suspect: () => {} } },
+      dhcp: {
+        network: parseIpv4Network('10.0.2.2/24', 24),
+        dns: [parseIpv4('10.0.2.3')],
+        poolStart: parseIpv4('10.0.2.15'),
+        store: new MemoryLeaseStore(),
+      },
+      maxFlows: 1000,
+      log: (_key, line) => this.log.push(line),
+      ...options,
+    });
+    this.introduce('10.0.2.15');
+  }
+
+  /** A guest asks for the router, as every guest does first. */
+  introduce(spa: string, srcMac?: string): void {
+    this.link.receive(arpFrame({ spa, tpa: '10.0.2.2', ...(srcMac === undefined ? {} : { srcMac }) }));
+    this.settle();
+    this.link.take();
+  }
+
+  /** Runs what was deferred to the end of the event loop's turn. */
+  settle(): void {
+    while (this.deferred.length > 0) for (const run of this.deferred.splice(0)) run();
+  }
+
+  advance(ms: number): void {
+    this.clock.advance(ms);
+    this.settle();
+  }
+
+  /** One wake-up with these frames; gives what the router sent in answer. */
+  send(...frames: Uint8Array[]): Uint8Array[] {
+    this.link.receive(...frames);
+    this.settle();
+    return this.link.take();
+  }
+
+  /** What the router has sent since the last look, as text. */
+  sent(): string[] {
+    this.settle();
+    return this.link.takeSummaries();
+  }
+
+  dropped(reason: Drop): number {
+    return this.router.dropped(reason);
+  }
+}
+
+const L4 = 34;
+
+/** The guest's side of one TCP connection, played by hand. */
+export class GuestTcp {
+  seq: number;
+  ack = 0;
+  readonly received: number[] = [];
+  /** Letters of the flags of each segment that came, in order. */
+  readonly flags: string[] = [];
+  private readonly h: RouterHarness;
+  private readonly base: Omit<Segment, 'flags'>;
+
+  constructor(h: RouterHarness, dst: string, dport: number, sport = 40_000, src = '10.0.2.15') {
+    this.h = h;
+    this.seq = 1000;
+    this.base = { src, dst, sport, dport };
+  }
+
+  /** Sends a segment and takes in what the router answers. */
+  send(flags: string, data?: Uint8Array): void {
+    const ack = flags.includes('A') ? this.ack : 0;
+    const f = tcpFrame({ ...this.base, flags, seq: this.seq, ack, ...(data === undefined ? {} : { data }) });
+    this.seq = (this.seq + (data?.length ?? 0) + (/[SF]/.test(flags) ? 1 : 0)) >>> 0;
+    this.take(this.h.send(f));
+  }
+
+  /** Takes in what the router has sent. */
+  poll(): void {
+    this.h.settle();
+    this.take(this.h.link.take());
+  }
+
+  private take(frames: Uint8Array[]): void {
+    for (const f of frames) {
+      if (f[12] !== 8 || f[13] !== 0 || ipv4.protocol(f, 14) !== ipv4.PROTO_TCP) continue;
+      if (tcp.dstPort(f, L4) !== this.base.sport) continue;
+      const bits = tcp.flags(f, L4);
+      this.flags.push(
+        [...'FSRPA'].filter((c) => bits & { F: tcp.FIN, S: tcp.SYN, R: tcp.RST, P: tcp.PSH, A: tcp.ACK }[c]!).join(''),
+      );
+      const from = L4 + tcp.dataOffset(f, L4);
+      const end = 14 + ipv4.totalLen(f, 14);
+      const len = end - from + (bits & (tcp.SYN | tcp.FIN) ? 1 : 0);
+      if (bits & tcp.SYN) this.ack = tcp.seq(f, L4);
+      if (tcp.seq(f, L4) === this.ack) {
+        this.received.push(...f.subarray(from, end));
+        this.ack = (this.ack + len) >>> 0;
+      }
+    }
+  }
+
+  /** Takes the flags seen so far. */
+  takeFlags(): string[] {
+    return this.flags.splice(0);
+  }
+}
