@@ -1,0 +1,170 @@
+// HostNet on Node's own sockets: portable, no native code except for ping sockets.
+//
+// Here are the listeners and the list of what is open; node-tcp.ts, node-udp.ts and ping-socket.ts hold one socket each.
+// After close() nothing keeps the process alive; new sockets fail with ECANCELED, and openPing gives null.
+
+import * as net from 'node:net';
+import { Endpoint } from '../core/address.ts';
+import { errnoOf, listenError, setFromText } from './from-node.ts';
+import type {
+  HostListener,
+  HostNet,
+  HostPing,
+  HostPingUser,
+  HostTcp,
+  HostTcpUser,
+  HostUdp,
+  HostUdpUser,
+} from './host-net.ts';
+import { NodeTcp } from './node-tcp.ts';
+import { NodeUdp } from './node-udp.ts';
+import { PingSockets } from './ping-socket.ts';
+
+/** Connections that the kernel holds until they are accepted; it takes less when net.core.somaxconn says so. */
+const BACKLOG = 511;
+
+export interface NodeHostNetOptions {
+  /** Ping sockets; without it `pingProblem` says that they are switched off. Default true. */
+  ping?: boolean;
+}
+
+export function createNodeHostNet(options: NodeHostNetOptions = {}): HostNet {
+  return new NodeHostNet(options);
+}
+
+/** Whatever is open and must be closed with the HostNet. */
+interface Open {
+  close(): void;
+}
+
+class Listener implements HostListener {
+  readonly local = new Endpoint();
+  private readonly server: net.Server;
+  private readonly forget: (listener: Listener) => void;
+  /** Ends a listen() that is under way. */
+  private cancel: (() => void) | null = null;
+
+  constructor(
+    accept: (socket: HostTcp) => void,
+    openTcp: (socket: net.Socket) => NodeTcp | null,
+    forget: (listener: Listener) => void,
+  ) {
+    this.forget = forget;
+    this.server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (socket) => {
+      const tcp = openTcp(socket);
+      if (tcp !== null) accept(tcp);
+    });
+  }
+
+  listen(at: Endpoint): Promise<HostListener> {
+    return new Promise((resolve, reject) => {
+      const onError = (error: Error): void => {
+        this.cancel = null;
+        this.close();
+        reject(listenError('TCP', at, errnoOf(error), error));
+      };
+      this.cancel = () => reject(listenError('TCP', at, 'ECANCELED'));
+      this.server.once('error', onError);
+      this.server.listen(
+        { host: at.host, port: at.port, backlog: BACKLOG, ipv6Only: !at.isIpv4, exclusive: true },
+        () => {
+          this.cancel = null;
+          this.server.off('error', onError);
+          // From now on an error is an accept that failed (EMFILE): that connection is lost, the listener goes on.
+          this.server.on('error', () => {});
+          const bound = this.server.address() as net.AddressInfo;
+          setFromText(this.local, bound.address, bound.port);
+          resolve(this);
+        },
+      );
+    });
+  }
+
+  close(): void {
+    this.forget(this);
+    this.server.close();
+    this.cancel?.();
+    this.cancel = null;
+  }
+}
+
+class NodeHostNet implements HostNet {
+  private readonly tcps = new Set<NodeTcp>();
+  private readonly others = new Set<Open>();
+  private readonly pings: PingSockets;
+  private closed = false;
+
+  constructor(options: NodeHostNetOptions) {
+    this.pings = new PingSockets(options.ping ?? true);
+  }
+
+  get pingProblem(): string | null {
+    return this.pings.problem;
+  }
+
+  connectTcp(to: Endpoint, user: HostTcpUser): HostTcp {
+    const tcp = NodeTcp.connect(to, user, this.forgetTcp);
+    if (this.closed) tcp.cancel('ECANCELED');
+    else this.tcps.add(tcp);
+    return tcp;
+  }
+
+  listenTcp(at: Endpoint, accept: (socket: HostTcp) => void): Promise<HostListener> {
+    const where = new Endpoint().copy(at);
+    if (this.closed) return Promise.reject(listenError('TCP', where, 'ECANCELED'));
+    const listener = new Listener(accept, this.openTcp, this.forgetOther);
+    this.others.add(listener);
+    return listener.listen(where);
+  }
+
+  openUdp(family: 4 | 6, preferredPort: number, user: HostUdpUser): HostUdp {
+    const udp = new NodeUdp(family, user, this.forgetOther);
+    if (this.closed) {
+      udp.failLater('ECANCELED', null);
+      return udp;
+    }
+    this.others.add(udp);
+    // A port that is taken, or below 1024 and not permitted: any other one then.
+    if (preferredPort !== 0 && udp.bind(preferredPort) === null) return udp;
+    const error = udp.bind(0);
+    if (error !== null) udp.failLater(errnoOf(error), null);
+    return udp;
+  }
+
+  async listenUdp(at: Endpoint, user: HostUdpUser): Promise<HostUdp> {
+    if (this.closed) throw listenError('UDP', at, 'ECANCELED');
+    const udp = new NodeUdp(at.isIpv4 ? 4 : 6, user, this.forgetOther);
+    const error = udp.bind(at.port, at.host);
+    if (error !== null) {
+      udp.close();
+      throw listenError('UDP', at, errnoOf(error), error);
+    }
+    this.others.add(udp);
+    return udp;
+  }
+
+  openPing(to: Endpoint, user: HostPingUser): HostPing | null {
+    return this.pings.open(to, user);
+  }
+
+  close(): void {
+    this.closed = true;
+    for (const tcp of this.tcps) tcp.reset();
+    for (const other of this.others) other.close();
+    this.pings.close();
+  }
+
+  private readonly forgetTcp = (tcp: NodeTcp): void => {
+    this.tcps.delete(tcp);
+  };
+
+  private readonly forgetOther = (other: Open): void => {
+    this.others.delete(other);
+  };
+
+  private readonly openTcp = (socket: net.Socket): NodeTcp | null => {
+    const tcp = NodeTcp.accepted(socket, this.forgetTcp);
+    if (tcp !== null) this.tcps.add(tcp);
+    return tcp;
+  };
+}
