@@ -61,6 +61,7 @@ export const DROP_REASONS = {
   TcpOutOfWindow: 'Segment outside the receive window (answered with an ACK).',
   TcpBadAck: 'ACK outside what was sent (RFC 5961 section 5).',
   TcpOldTimestamp: 'Segment older than the last timestamp seen (RFC 7323 section 5, PAWS).',
+  TcpNoTimestamp: 'Segment without the timestamps option that both sides agreed on (RFC 7323 section 3.2).',
   TcpBadReset: 'RST not at the exact sequence (RFC 5961 section 3).',
   TcpChallenged: 'SYN on a synchronised connection (RFC 5961 section 4).',
   TcpReassemblyFull: 'Out-of-order data beyond what is kept.',
