@@ -1,0 +1,91 @@
+// What every command that stays has in common: background, log, pid file, signals, and the order of all this.
+
+import { VdeError } from '../core/errors.ts';
+import { ReadyChannel, runInBackground } from './daemon.ts';
+import { Lifecycle } from './lifecycle.ts';
+import { type Log, Logger, openLogFile, stderrSink } from './log.ts';
+import { createPidFile } from './pidfile.ts';
+import { EXIT_DEFECT, EXIT_FAILURE } from './usage-error.ts';
+
+/** The options of a command that concern the process, with absolute paths. */
+export interface ProcessOptions {
+  readonly daemon: boolean;
+  readonly pidfile: string | null;
+  readonly log: string | null;
+  readonly quiet: boolean;
+  readonly verbose: boolean;
+}
+
+export interface ServiceLimits {
+  /** From the start of the background process until it is ready, milliseconds. */
+  readonly readyMs: number;
+  /** From the signal to the exit, milliseconds. */
+  readonly shutdownMs: number;
+}
+export const DEFAULT_LIMITS: ServiceLimits = { readyMs: 10_000, shutdownMs: 2000 };
+
+/** A service that has been started. */
+export interface Closable {
+  close(): Promise<void>;
+}
+
+/**
+ * Runs a service until a signal ends it; exits the process.
+ *
+ * @param name      the command, for messages and to recognise its own pid files
+ * @param start     starts the service; rejects with a VdeError when it cannot, and leaves nothing behind then
+ * @param announce  prints the start-up text; called once, and not with `quiet`
+ */
+export async function runService<T extends Closable>(
+  name: string,
+  options: ProcessOptions,
+  start: (log: Log) => Promise<T>,
+  announce: (service: T, log: Log) => void,
+  limits: ServiceLimits = DEFAULT_LIMITS,
+): Promise<void> {
+  const channel = options.daemon ? ReadyChannel.inherit() : null;
+  if (options.daemon && channel === null) {
+    process.exitCode = await runInBackground(name, limits.readyMs);
+    return;
+  }
+  const log = new Logger({ name, quiet: options.quiet, verbose: options.verbose, sinks: [stderrSink] });
+  const lifecycle = new Lifecycle(log, limits.shutdownMs);
+  lifecycle.begin();
+  try {
+    prepare(name, options, log, lifecycle);
+    const starting = start(log);
+    lifecycle.defer(async () => {
+      const service = await starting.catch(() => null);
+      await service?.close();
+    });
+    const service = await starting;
+    if (lifecycle.stopping) return;
+    if (!options.quiet) announce(service, log);
+    if (channel !== null) {
+      log.removeSink(stderrSink);
+      if (!channel.ready()) lifecycle.stop(EXIT_FAILURE);
+    }
+  } catch (error) {
+    const expected = error instanceof VdeError || (error as NodeJS.ErrnoException | null)?.syscall !== undefined;
+    if (!(error instanceof Error)) log.error(`unexpected ${String(error)}`);
+    else log.error(expected ? error.message : `unexpected ${error.stack ?? error.message}`);
+    lifecycle.stop(expected ? EXIT_FAILURE : EXIT_DEFECT);
+  }
+}
+
+/** Log file, pid file and working directory. */
+function prepare(name: string, options: ProcessOptions, log: Logger, lifecycle: Lifecycle): void {
+  if (options.log !== null) {
+    const file = openLogFile(options.log);
+    log.addSink(file.sink);
+    lifecycle.atExit(() => file.close());
+  }
+  if (options.pidfile !== null) {
+    const file = createPidFile(options.pidfile, name);
+    lifecycle.atExit(() => file.remove());
+    if (file.replaced !== null) {
+      log.warn(`pid file ${options.pidfile} named process ${file.replaced}, which is gone; taken over`);
+    }
+  }
+  if (options.daemon) process.chdir('/');
+}

@@ -1,0 +1,311 @@
+// From slirpvde's command line to a configuration without loose ends: every address is known, inside its network and
+// not taken twice, every path absolute. What the original leaves to chance (an address outside the network, a DNS
+// address that is the broadcast address of a small network) is an error or gets a working default here.
+//
+//   -H 10.1.2.3/16     router 10.1.2.3, network 10.1.0.0/16, DNS network|3, DHCP from network|15
+//   -H 10.1.0.0/16     the same network, router network|2
+//   networks below /28 end before host 15, those below /29 before host 3: DHCP then starts at the first free host, and
+//   the router's address answers DNS too.
+
+import { resolve } from 'node:path';
+import { formatIpv4, type Ipv4Network, ipv4Mask, parseIpv4 } from '../core/address.ts';
+import { type Forward, formatForward, parseForward } from './forward.ts';
+import type { ParsedCommand } from './parse.ts';
+import { UsageError } from './usage-error.ts';
+
+export interface SlirpvdeConfig {
+  /** Control directory, absolute; null: try the usual places. */
+  readonly socket: string | null;
+  /** Port of the switch, 1 to 2^24 - 1; null: any. */
+  readonly port: number | null;
+  /** Name of the group that may use our sockets. */
+  readonly group: string | null;
+  /** Permissions of our sockets, 0 to 0o777. */
+  readonly mode: number | null;
+  /** May become a switch when none listens. */
+  readonly embeddedSwitch: boolean;
+  /** The guest network; `address` is the router's (unsigned, as all addresses here). */
+  readonly network: Ipv4Network;
+  /** Address that guests are told to ask names of. */
+  readonly nameserver: number;
+  /** Address inside the network at which names are answered: the same, or host 3 when `nameserver` lies outside. */
+  readonly dnsAddress: number;
+  readonly dhcp: { readonly start: number } | null;
+  /** Largest IP packet, bytes. */
+  readonly mtu: number;
+  /** Guests reach the host's loopback at the router's address. */
+  readonly hostLoopback: boolean;
+  readonly forwards: readonly Forward[];
+  readonly daemon: boolean;
+  /** Absolute paths, or null. */
+  readonly pidfile: string | null;
+  readonly log: string | null;
+  readonly capture: string | null;
+  readonly quiet: boolean;
+  readonly verbose: boolean;
+}
+
+export const MIN_MTU = 576; // RFC 791 section 3.1: what every host must take
+export const MAX_MTU = 9216; // a VDE frame holds 9234 bytes: Ethernet header, one tag, and this
+const DEFAULT_MTU = 1500;
+const MAX_SWITCH_PORT = 0xffffff; // 24 bits in the VDE request
+
+const DEFAULT_NETWORK = '10.0.2.0/24';
+const DEFAULT_PREFIX_LEN = 24;
+
+/** Where a new switch is made when no socket is given, as vde_switch chooses it. */
+export const defaultSwitchSocket = (uid: number): string => (uid === 0 ? '/var/run/vde.ctl' : '/tmp/vde.ctl');
+
+/**
+ * Makes the configuration.
+ *
+ * @param cwd  directory that relative paths start from
+ * @throws UsageError
+ */
+export function slirpvdeConfig(parsed: ParsedCommand, cwd: string): SlirpvdeConfig {
+  const text = (key: string): string | null => {
+    const value = parsed.values.get(key);
+    return typeof value === 'string' ? value : null;
+  };
+  const flag = (key: string): boolean => parsed.values.get(key) === true;
+  const list = (key: string): readonly string[] => {
+    const value = parsed.values.get(key);
+    return Array.isArray(value) ? value : [];
+  };
+  const path = (key: string): string | null => {
+    const value = text(key);
+    return value === null ? null : absolutePath(`--${key}`, value, cwd);
+  };
+  const dhcpValue = parsed.values.get('dhcp');
+  const socket = switchSocket(parsed.positionals, text('sock'), dhcpValue !== undefined, cwd);
+  const network = guestNetwork(text('host') ?? DEFAULT_NETWORK);
+  const names = nameservers(network, text('nameserver'));
+  const taken = [network.address, names.dnsAddress];
+  const port = switchPort(text('port')) ?? socket.port;
+  const forwards = [
+    ...list('tcp').map((value) => checkForward(network, taken, '-L', value, parseForward('tcp', '-L', value))),
+    ...list('udp').map((value) => checkForward(network, taken, '-U', value, parseForward('udp', '-U', value))),
+  ];
+  checkTwice(forwards);
+  return {
+    socket: socket.path,
+    port,
+    group: text('group'),
+    mode: socketMode(text('mode')),
+    embeddedSwitch: !flag('noSwitch'),
+    network,
+    ...names,
+    dhcp: dhcpValue === undefined ? null : { start: dhcpStart(network, taken, text('dhcp')) },
+    mtu: mtu(text('mtu')),
+    hostLoopback: !flag('noHostLoopback'),
+    forwards,
+    daemon: flag('daemon'),
+    pidfile: path('pidfile'),
+    log: path('log'),
+    capture: path('capture'),
+    quiet: flag('quiet'),
+    verbose: flag('verbose'),
+  };
+}
+
+const broadcastOf = (network: Ipv4Network): number => (network.network | ~network.mask) >>> 0;
+
+const isInside = (network: Ipv4Network, address: number): boolean => (address & network.mask) >>> 0 === network.network;
+
+/** Inside, and neither the network's own nor the broadcast address. */
+const isHost = (network: Ipv4Network, address: number): boolean =>
+  isInside(network, address) && address !== network.network && address !== broadcastOf(network);
+
+const cidr = (network: Ipv4Network): string => `${formatIpv4(network.network)}/${network.prefixLen}`;
+
+const badAddress = (message: string, hint: string): UsageError => new UsageError(message, hint, 'ERR_VDE_BAD_ADDRESS');
+
+function absolutePath(option: string, value: string, cwd: string): string {
+  if (value.startsWith('-')) {
+    throw new UsageError(
+      `option '${option}' got '${value}', which looks like an option`,
+      `write ./${value} if it is a file`,
+    );
+  }
+  if (value.includes('\0')) throw new UsageError(`option '${option}': a path cannot hold NUL bytes`);
+  return resolve(cwd, value);
+}
+
+function switchSocket(
+  positionals: readonly string[],
+  option: string | null,
+  dhcp: boolean,
+  cwd: string,
+): { path: string | null; port: number | null } {
+  const word = positionals[0];
+  if (word !== undefined && option !== null) {
+    throw new UsageError(`the switch is named twice: --sock '${option}' and '${word}'`);
+  }
+  if (word !== undefined && dhcp && parseIpv4(word) >= 0) {
+    throw new UsageError(
+      `'${word}' is an address, not the control directory of a switch`,
+      `did you mean --dhcp=${word}?`,
+    );
+  }
+  let value = word ?? option;
+  if (value === null) return { path: null, port: null };
+  if (value === '') throw new UsageError('the control directory is an empty name');
+  if (value === '-') {
+    throw new UsageError(
+      "'-' (frames on standard input and output) is not served",
+      'give the control directory of a switch',
+    );
+  }
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(value);
+  if (scheme !== null) {
+    if (scheme[1]!.toLowerCase() !== 'vde') {
+      throw new UsageError(`cannot join '${value}': only vde:// and plain paths name switches`);
+    }
+    value = value.slice(scheme[0].length);
+    if (value === '') return { path: null, port: null };
+  }
+  const bracket = /\[([^[\]]*)\]$/.exec(value);
+  if (bracket === null) return { path: absolutePath('--sock', value, cwd), port: null };
+  const before = value.slice(0, bracket.index);
+  if (!/^\d{1,8}$/.test(bracket[1]!) || before === '') {
+    throw new UsageError(`cannot read '${value}'`, 'expected DIR or DIR[PORT], where PORT is a number');
+  }
+  return { path: absolutePath('--sock', before, cwd), port: switchPort(bracket[1]!) };
+}
+
+function switchPort(value: string | null): number | null {
+  if (value === null) return null;
+  const port = /^\d{1,8}$/.test(value) ? Number(value) : -1;
+  if (port < 0 || port > MAX_SWITCH_PORT) {
+    throw new UsageError(
+      `'${value}' is not a switch port`,
+      `expected a number from 1 to ${MAX_SWITCH_PORT}, or 0 for any`,
+    );
+  }
+  return port === 0 ? null : port;
+}
+
+function socketMode(value: string | null): number | null {
+  if (value === null) return null;
+  if (!/^0?[0-7]{1,3}$/.test(value)) {
+    throw new UsageError(
+      `option '--mode': '${value}' is not a mode`,
+      'expected octal digits from 0 to 777, for example 660',
+    );
+  }
+  return Number.parseInt(value, 8);
+}
+
+function mtu(value: string | null): number {
+  if (value === null) return DEFAULT_MTU;
+  const bytes = /^\d{1,5}$/.test(value) ? Number(value) : 0;
+  if (bytes < MIN_MTU || bytes > MAX_MTU) {
+    throw new UsageError(`option '--mtu': '${value}' is not between ${MIN_MTU} and ${MAX_MTU}`);
+  }
+  return bytes;
+}
+
+function guestNetwork(value: string): Ipv4Network {
+  const hint = 'expected a.b.c.d or a.b.c.d/LEN, for example 10.0.2.2/24';
+  const slash = value.indexOf('/');
+  const address = parseIpv4(slash < 0 ? value : value.slice(0, slash));
+  const lenText = slash < 0 ? String(DEFAULT_PREFIX_LEN) : value.slice(slash + 1);
+  if (address < 0) throw badAddress(`option '--host': '${value}' is not an IPv4 address`, hint);
+  const prefixLen = /^\d{1,2}$/.test(lenText) ? Number(lenText) : -1;
+  if (prefixLen < 8 || prefixLen > 30) {
+    throw badAddress(`option '--host': '${value}': the prefix length is not a number from 8 to 30`, hint);
+  }
+  const top = address >>> 24;
+  if (top === 0 || top === 127 || top >= 224) {
+    throw badAddress(`option '--host': ${formatIpv4(address)} cannot be the address of a network of hosts`, hint);
+  }
+  const mask = ipv4Mask(prefixLen);
+  const network = (address & mask) >>> 0;
+  const router = address === network ? (network | 2) >>> 0 : address;
+  const result = { address: router, network, prefixLen, mask };
+  if (router === broadcastOf(result)) {
+    throw badAddress(`option '--host': ${formatIpv4(router)} is the broadcast address of ${cidr(result)}`, hint);
+  }
+  return result;
+}
+
+function nameservers(network: Ipv4Network, value: string | null): { nameserver: number; dnsAddress: number } {
+  const third = (network.network | 3) >>> 0;
+  const own = isHost(network, third) ? third : network.address;
+  if (value === null) return { nameserver: own, dnsAddress: own };
+  const address = parseIpv4(value);
+  if (address < 0) {
+    throw badAddress(
+      `option '--nameserver': '${value}' is not an IPv4 address`,
+      'expected a.b.c.d, for example 10.0.2.3',
+    );
+  }
+  if (isInside(network, address)) {
+    if (isHost(network, address)) return { nameserver: address, dnsAddress: address };
+    throw badAddress(`option '--nameserver': ${value} is not the address of a host in ${cidr(network)}`, '');
+  }
+  const top = address >>> 24;
+  if (top === 0 || top === 127 || top >= 224) {
+    throw badAddress(
+      `option '--nameserver': guests cannot reach ${value}`,
+      'without --nameserver guests ask slirpvde, which asks the name servers of this host',
+    );
+  }
+  return { nameserver: address, dnsAddress: own };
+}
+
+/** First address to lease: as given, else host 15, else the lowest host that is not ours. */
+function dhcpStart(network: Ipv4Network, taken: readonly number[], value: string | null): number {
+  if (value !== null) {
+    const start = parseIpv4(value);
+    if (start < 0) {
+      throw badAddress(`option '--dhcp': '${value}' is not an IPv4 address`, 'expected --dhcp or --dhcp=a.b.c.d');
+    }
+    if (!isHost(network, start)) {
+      throw badAddress(`option '--dhcp': ${value} is not the address of a host in ${cidr(network)}`, '');
+    }
+    return start;
+  }
+  const fifteenth = (network.network | 15) >>> 0;
+  if (isHost(network, fifteenth)) return fifteenth;
+  let start = network.network + 1;
+  while (taken.includes(start)) start++;
+  return start;
+}
+
+function checkForward(
+  network: Ipv4Network,
+  taken: readonly number[],
+  option: string,
+  text: string,
+  forward: Forward,
+): Forward {
+  const guest = forward.guest.w3 >>> 0;
+  const why = !isHost(network, guest)
+    ? `${forward.guest.host} is not the address of a host in ${cidr(network)}`
+    : taken.includes(guest)
+      ? `${forward.guest.host} is an address of the router, not of a guest`
+      : '';
+  if (why !== '') {
+    throw new UsageError(`option '${option}': bad forward '${text}': ${why}`, '', 'ERR_VDE_BAD_FORWARD');
+  }
+  return forward;
+}
+
+/** The same port of the host cannot lead to two guests. */
+function checkTwice(forwards: readonly Forward[]): void {
+  const seen = new Map<string, Forward>();
+  for (const forward of forwards) {
+    const key = `${forward.protocol} ${forward.listen}`;
+    const first = seen.get(key);
+    if (first !== undefined) {
+      throw new UsageError(
+        `two forwards of ${forward.protocol.toUpperCase()} port ${forward.listen.port}: ` +
+          `'${formatForward(first)}' and '${formatForward(forward)}'`,
+        '',
+        'ERR_VDE_BAD_FORWARD',
+      );
+    }
+    seen.set(key, forward);
+  }
+}

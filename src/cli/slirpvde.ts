@@ -1,0 +1,70 @@
+// The command slirpvde: words in, a running router or a clear refusal out.
+//
+// Only what is needed is loaded: --help and --version touch neither commander nor the router.
+
+import { normaliseArgv } from './argv.ts';
+import type { OptionSpec } from './options.ts';
+import type { ServiceLimits } from './run-service.ts';
+import type { SlirpvdeConfig } from './slirpvde-config.ts';
+import { SLIRPVDE } from './slirpvde-options.ts';
+import type { StartSlirpvde } from './slirpvde-service.ts';
+import { guardStdio, printable } from './stdio.ts';
+import { EXIT_USAGE, UsageError } from './usage-error.ts';
+
+/**
+ * Runs the command.
+ *
+ * @param words   command line without node and script
+ * @param start   starts the service
+ * @param limits  for tests; otherwise those of run-service.ts
+ */
+export async function main(words: readonly string[], start: StartSlirpvde, limits?: ServiceLimits): Promise<void> {
+  guardStdio();
+  let config: SlirpvdeConfig;
+  try {
+    const { argv, immediate } = normaliseArgv(SLIRPVDE, words);
+    if (immediate !== null) {
+      process.stdout.write(await immediateText(immediate));
+      return;
+    }
+    const { parseNormalArgv } = await import('./parse.ts');
+    const { slirpvdeConfig } = await import('./slirpvde-config.ts');
+    config = slirpvdeConfig(parseNormalArgv(SLIRPVDE, argv), workingDirectory());
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    const hint = error.hint === '' ? `try '${SLIRPVDE.name} --help'` : error.hint;
+    process.stderr.write(`${SLIRPVDE.name}: ${printable(error.message)}\n${printable(hint)}\n`);
+    process.exitCode = EXIT_USAGE;
+    return;
+  }
+  const { classicBanner, stateLines } = await import('./slirpvde-banner.ts');
+  const { runService } = await import('./run-service.ts');
+  await runService(
+    SLIRPVDE.name,
+    config,
+    (log) => start(config, log),
+    (service, log) => {
+      process.stderr.write(`${classicBanner(config, service.state.socket).join('\n')}\n`);
+      for (const line of stateLines(config, service.state)) log.info(line);
+    },
+    limits,
+  );
+}
+
+async function immediateText(option: OptionSpec): Promise<string> {
+  if (option.key === 'version') {
+    const { packageVersion } = await import('./version.ts');
+    return `${SLIRPVDE.name} (vdenet) ${packageVersion()}\n`;
+  }
+  const { renderHelp } = await import('./help.ts');
+  return renderHelp(SLIRPVDE);
+}
+
+/** The working directory; when it has been deleted only absolute paths make sense, and `/` serves. */
+function workingDirectory(): string {
+  try {
+    return process.cwd();
+  } catch {
+    return '/';
+  }
+}

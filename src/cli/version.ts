@@ -1,0 +1,8 @@
+// The version of the package, from its package.json (beside src/ as well as beside dist/).
+
+import { readFileSync } from 'node:fs';
+
+export function packageVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}

@@ -1,0 +1,63 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import test from 'ava';
+import { renderHelp, wrap } from '../../src/cli/help.ts';
+import { nearest } from '../../src/cli/nearest.ts';
+import { SLIRPVDE } from '../../src/cli/slirpvde-options.ts';
+import { packageVersion } from '../../src/cli/version.ts';
+
+const root = new URL('../../', import.meta.url);
+
+test('--help of slirpvde', (t) => {
+  t.snapshot(renderHelp(SLIRPVDE));
+});
+
+test('--help fits 80 columns and names everything', (t) => {
+  const help = renderHelp(SLIRPVDE);
+  for (const line of help.split('\n')) t.true(line.length <= 80 && line === line.trimEnd(), line);
+  for (const option of SLIRPVDE.options) {
+    for (const name of option.long) t.true(help.includes(`--${name}`), name);
+    for (const letter of option.short) t.true(help.includes(`-${letter}, `), letter);
+  }
+});
+
+test('option texts are phrases: lower case start, no full stop', (t) => {
+  for (const option of SLIRPVDE.options) {
+    t.regex(option.help, /^[a-z].*[^.]$/, option.key);
+    if (option.details !== undefined) t.regex(option.details, /\.$/, option.key);
+  }
+});
+
+test('wrap breaks at blanks only', (t) => {
+  t.deepEqual(wrap('aa bb cc', 5), ['aa bb', 'cc']);
+  t.deepEqual(wrap('aaaaaaaa b', 5), ['aaaaaaaa', 'b']);
+  t.deepEqual(wrap('', 5), ['']);
+});
+
+test('nearest word, or none', (t) => {
+  const known = ['daemon', 'dhcp', 'socket', 'mtu'];
+  t.is(nearest('deamon', known), 'daemon');
+  t.is(nearest('dhpc', known), 'dhcp');
+  t.is(nearest('sockets', known), 'socket');
+  t.is(nearest('mut', known), 'mtu');
+  t.is(nearest('x', known), null);
+  t.is(nearest('completely-else', known), null);
+  t.is(nearest('s'.repeat(10_000), known), null);
+});
+
+test('the generated documentation is up to date (npm run docs writes it)', (t) => {
+  const script = new URL('scripts/gen-docs.ts', root).pathname;
+  t.notThrows(() => execFileSync(process.execPath, ['--import=tsx', script, '--check'], { cwd: root, stdio: 'pipe' }));
+});
+
+test('the man page names every option, and escapes what troff would take for itself', (t) => {
+  const page = readFileSync(new URL('man/slirpvde.1', root), 'utf8');
+  for (const option of SLIRPVDE.options) {
+    for (const name of option.long) t.true(page.includes(`\\-\\-${name.replace(/-/g, '\\-')}`), name);
+  }
+  t.true(page.includes(`"vdenet ${packageVersion()}"`));
+  for (const line of page.split('\n')) {
+    t.notRegex(line, /^'|^\.(?!\\"|TH|SH|SS|TP|PP|br|B )/);
+    t.notRegex(line.replace(/\\-/g, '').replace(/^\.\\".*/, ''), /-/, line);
+  }
+});

@@ -1,0 +1,254 @@
+import test from 'ava';
+import { formatForward } from '../../src/cli/forward.ts';
+import { parseCommandLine } from '../../src/cli/parse.ts';
+import { classicBanner, stateLines } from '../../src/cli/slirpvde-banner.ts';
+import { defaultSwitchSocket, type SlirpvdeConfig, slirpvdeConfig } from '../../src/cli/slirpvde-config.ts';
+import { SLIRPVDE } from '../../src/cli/slirpvde-options.ts';
+import { UsageError } from '../../src/cli/usage-error.ts';
+import { formatIpv4 } from '../../src/core/address.ts';
+
+const config = (line: string): SlirpvdeConfig =>
+  slirpvdeConfig(parseCommandLine(SLIRPVDE, line === '' ? [] : line.split(' ')), '/home/me');
+
+test('without options: the defaults of the original', (t) => {
+  t.deepEqual(config(''), {
+    socket: null,
+    port: null,
+    group: null,
+    mode: null,
+    embeddedSwitch: true,
+    network: { address: 0x0a000202, network: 0x0a000200, prefixLen: 24, mask: 0xffffff00 },
+    nameserver: 0x0a000203,
+    dnsAddress: 0x0a000203,
+    dhcp: null,
+    mtu: 1500,
+    hostLoopback: true,
+    forwards: [],
+    daemon: false,
+    pidfile: null,
+    log: null,
+    capture: null,
+    quiet: false,
+    verbose: false,
+  });
+});
+
+// router/length, name server told, DNS answered at, first DHCP address; as Debian's slirpvde prints them
+const networks: [give: string, want: string][] = [
+  ['-D', '10.0.2.2/24 10.0.2.3 10.0.2.3 10.0.2.15'],
+  ['-D -H 10.1.2.3/16', '10.1.2.3/16 10.1.0.3 10.1.0.3 10.1.0.15'],
+  ['-D -H 10.1.0.0/16', '10.1.0.2/16 10.1.0.3 10.1.0.3 10.1.0.15'],
+  ['-D -n 10.2.0.0', '10.2.0.2/24 10.2.0.3 10.2.0.3 10.2.0.15'],
+  ['-D -H 192.168.5.1', '192.168.5.1/24 192.168.5.3 192.168.5.3 192.168.5.15'],
+  ['-D -H 10.0.2.2/8', '10.0.2.2/8 10.0.0.3 10.0.0.3 10.0.0.15'],
+  ['-D -H 172.16.4.128/25', '172.16.4.130/25 172.16.4.131 172.16.4.131 172.16.4.143'],
+  ['-D -H 1.2.3.4 -H 10.3.0.0', '10.3.0.2/24 10.3.0.3 10.3.0.3 10.3.0.15'],
+  // where host 15 is the broadcast address or outside: the first free host
+  ['-D -H 10.0.2.16/28', '10.0.2.18/28 10.0.2.19 10.0.2.19 10.0.2.17'],
+  ['-D -H 10.0.2.1/29', '10.0.2.1/29 10.0.2.3 10.0.2.3 10.0.2.2'],
+  // where host 3 is the broadcast address: the router answers DNS
+  ['-D -H 10.0.2.0/30', '10.0.2.2/30 10.0.2.2 10.0.2.2 10.0.2.1'],
+  ['-D -H 10.0.2.1/30', '10.0.2.1/30 10.0.2.1 10.0.2.1 10.0.2.2'],
+  // name server inside: answered there; outside: told only
+  ['-D -N 10.0.2.99', '10.0.2.2/24 10.0.2.99 10.0.2.99 10.0.2.15'],
+  ['-D -N 10.0.2.2', '10.0.2.2/24 10.0.2.2 10.0.2.2 10.0.2.15'],
+  ['-D -N 9.9.9.9', '10.0.2.2/24 9.9.9.9 10.0.2.3 10.0.2.15'],
+  ['-D -H 10.4.0.0/16 -N 10.5.0.1', '10.4.0.2/16 10.5.0.1 10.4.0.3 10.4.0.15'],
+  ['-D10.0.2.100', '10.0.2.2/24 10.0.2.3 10.0.2.3 10.0.2.100'],
+  ['--dhcp=10.9.0.7 -H 10.9.0.0/16', '10.9.0.2/16 10.9.0.3 10.9.0.3 10.9.0.7'],
+];
+for (const [give, want] of networks) {
+  test(`addresses of '${give}'`, (t) => {
+    const { network, nameserver, dnsAddress, dhcp } = config(give);
+    const addresses = [nameserver, dnsAddress, dhcp!.start].map(formatIpv4).join(' ');
+    t.is(`${formatIpv4(network.address)}/${network.prefixLen} ${addresses}`, want);
+  });
+}
+
+const sockets: [give: string, socket: string | null, port: number | null][] = [
+  ['-s /tmp/x', '/tmp/x', null],
+  ['/tmp/x', '/tmp/x', null],
+  ['-s x', '/home/me/x', null],
+  ['-s ../x/', '/home/x', null],
+  ['-s vde:///tmp/x', '/tmp/x', null],
+  ['vde://', null, null],
+  ['-s /tmp/x[7]', '/tmp/x', 7],
+  ['-s /tmp/x[7] -P 9', '/tmp/x', 9],
+  ['-s /tmp/x[0]', '/tmp/x', null],
+  ['-P 0', null, null],
+  ['-P 16777215', null, 16777215],
+];
+for (const [give, socket, port] of sockets) {
+  test(`switch of '${give}'`, (t) => {
+    const { socket: gotSocket, port: gotPort } = config(give);
+    t.deepEqual([gotSocket, gotPort], [socket, port]);
+  });
+}
+
+test('the remaining options', (t) => {
+  const c = config(
+    '-dq -p run/pid -g kvm -m 0660 --no-switch --no-host-loopback --mtu 9216 --capture c.pcapng --log /l --verbose',
+  );
+  t.like(c, {
+    daemon: true,
+    quiet: true,
+    verbose: true,
+    pidfile: '/home/me/run/pid',
+    group: 'kvm',
+    mode: 0o660,
+    embeddedSwitch: false,
+    hostLoopback: false,
+    mtu: 9216,
+    capture: '/home/me/c.pcapng',
+    log: '/l',
+  });
+  t.is(defaultSwitchSocket(0), '/var/run/vde.ctl');
+  t.is(defaultSwitchSocket(1000), '/tmp/vde.ctl');
+});
+
+test('forwards: classic and with an address, TCP and UDP, in order', (t) => {
+  const { forwards } = config(
+    '-L 8022:10.0.2.15:22 -L 127.0.0.1:8080:10.0.2.16:80 -U 5353:10.0.2.15:53 -U 1:10.0.2.254:65535',
+  );
+  t.deepEqual(
+    forwards.map((f) => `${f.protocol} ${f.listen} ${f.guest} ${formatForward(f)}`),
+    [
+      'tcp 0.0.0.0:8022 10.0.2.15:22 8022:10.0.2.15:22',
+      'tcp 127.0.0.1:8080 10.0.2.16:80 127.0.0.1:8080:10.0.2.16:80',
+      'udp 0.0.0.0:5353 10.0.2.15:53 5353:10.0.2.15:53',
+      'udp 0.0.0.0:1 10.0.2.254:65535 1:10.0.2.254:65535',
+    ],
+  );
+  t.notThrows(() => config('-L 53:10.0.2.15:53 -U 53:10.0.2.15:53'));
+  t.notThrows(() => config('-L 127.0.0.1:80:10.0.2.15:80 -L 127.0.0.2:80:10.0.2.16:80'));
+});
+
+const badForwards: [give: string, why: RegExp][] = [
+  ['x', /it has 1 fields, not 3 or 4/],
+  ['8022:10.0.2.15', /it has 2 fields/],
+  ['1:2:3:4:5', /it has 5 fields/],
+  ['::', /guest address '' is not an IPv4 address|host port '' is not a port/],
+  ['0:10.0.2.15:22', /host port '0' is not a port \(1 to 65535\)/],
+  ['65536:10.0.2.15:22', /host port '65536'/],
+  ['99999:10.0.2.15:22', /host port '99999'/],
+  ['-1:10.0.2.15:22', /host port '-1'/],
+  ['8022:10.0.2.15:ssh', /guest port 'ssh'/],
+  ['8022:10.0.2.15:0', /guest port '0'/],
+  ['0x10:10.0.2.15:22', /host port '0x10'/],
+  ['8022:guest:22', /guest address 'guest'/],
+  ['8022:10.0.2:22', /guest address '10.0.2'/],
+  ['8022:10.0.2.256:22', /guest address '10.0.2.256'/],
+  ['localhost:8022:10.0.2.15:22', /address to listen on 'localhost'/],
+  [':8022:10.0.2.15:22', /address to listen on ''/],
+  ['224.0.0.1:8022:10.0.2.15:22', /multicast, broadcast or reserved/],
+  ['8022:10.0.3.15:22', /10.0.3.15 is not the address of a host in 10.0.2.0\/24/],
+  ['8022:10.0.2.0:22', /10.0.2.0 is not the address of a host/],
+  ['8022:10.0.2.255:22', /10.0.2.255 is not the address of a host/],
+  ['8022:10.0.2.2:22', /10.0.2.2 is an address of the router/],
+  ['8022:10.0.2.3:53', /10.0.2.3 is an address of the router/],
+];
+for (const [give, why] of badForwards) {
+  for (const option of ['-L', '-U']) {
+    test(`${option} '${give}' is refused`, (t) => {
+      const error = t.throws(() => config(`${option} ${give}`), {
+        instanceOf: UsageError,
+        code: 'ERR_VDE_BAD_FORWARD',
+      });
+      t.regex(error.message, why);
+      t.true(error.message.startsWith(`option '${option}': bad forward '${give}': `));
+    });
+  }
+}
+
+test('one port of the host cannot be forwarded twice', (t) => {
+  const error = t.throws(() => config('-L 80:10.0.2.15:80 -L 80:10.0.2.16:8080'), { code: 'ERR_VDE_BAD_FORWARD' });
+  t.is(error?.message, "two forwards of TCP port 80: '80:10.0.2.15:80' and '80:10.0.2.16:8080'");
+});
+
+const refused: [give: string, message: RegExp, hint?: RegExp][] = [
+  ['-s /tmp/x /tmp/y', /the switch is named twice: --sock '\/tmp\/x' and '\/tmp\/y'/],
+  ['a b', /too many arguments: 'a' 'b'/],
+  ['-dhcp 10.0.2.100', /'10.0.2.100' is an address, not the control directory/, /did you mean --dhcp=10.0.2.100\?/],
+  ['-', /'-' .* is not served/],
+  ['-s --dhcp', /option '--sock' got '--dhcp', which looks like an option/, /\.\/--dhcp/],
+  ['-p -d', /option '--pidfile' got '-d'/],
+  ['--log -q', /option '--log' got '-q'/],
+  ['--capture -q', /option '--capture' got '-q'/],
+  ['tap://tap0', /cannot join 'tap:\/\/tap0': only vde:\/\/ and plain paths/],
+  ['/tmp/x[name]', /cannot read '\/tmp\/x\[name\]'/],
+  ['[7]', /cannot read '\[7\]'/],
+  ['-P x', /'x' is not a switch port/],
+  ['-P 16777216', /'16777216' is not a switch port/],
+  ['-P -1', /'-1' is not a switch port/],
+  ['-m 888', /option '--mode': '888' is not a mode/],
+  ['-m 1777', /'1777' is not a mode/],
+  ['-m rw', /'rw' is not a mode/],
+  ['--mtu 575', /option '--mtu': '575' is not between 576 and 9216/],
+  ['--mtu 9217', /'9217' is not between/],
+  ['--mtu 1e3', /'1e3' is not between/],
+  ['-H bogus', /option '--host': 'bogus' is not an IPv4 address/, /for example/],
+  ['-H 10.0.2', /'10.0.2' is not an IPv4 address/],
+  ['-H fd00::1/64', /'fd00::1\/64' is not an IPv4 address/],
+  ['-H 10.0.2.2/31', /prefix length is not a number from 8 to 30/],
+  ['-H 10.0.2.2/7', /prefix length/],
+  ['-H 10.0.2.2/', /prefix length/],
+  ['-H 10.0.2.2/255.255.255.0', /prefix length/],
+  ['-H 10.0.2.255', /10.0.2.255 is the broadcast address of 10.0.2.0\/24/],
+  ['-H 127.0.0.1', /127.0.0.1 cannot be the address of a network of hosts/],
+  ['-H 0.0.0.0', /0.0.0.0 cannot be/],
+  ['-H 224.0.0.0', /224.0.0.0 cannot be/],
+  ['-N x', /option '--nameserver': 'x' is not an IPv4 address/],
+  ['-N 10.0.2.0', /10.0.2.0 is not the address of a host in 10.0.2.0\/24/],
+  ['-N 10.0.2.255', /10.0.2.255 is not the address of a host/],
+  ['-N 127.0.0.1', /guests cannot reach 127.0.0.1/, /without --nameserver/],
+  ['-D10.0.2.1x', /option '--dhcp': '10.0.2.1x' is not an IPv4 address/],
+  ['--dhcp=192.168.0.50', /192.168.0.50 is not the address of a host in 10.0.2.0\/24/],
+  ['--dhcp=10.0.2.255', /10.0.2.255 is not the address of a host/],
+];
+for (const [give, message, hint] of refused) {
+  test(`'${give}' is refused`, (t) => {
+    const error = t.throws(() => config(give), { instanceOf: UsageError });
+    t.regex(error.message, message);
+    if (hint !== undefined) t.regex(error.hint, hint);
+  });
+}
+
+test('a path with NUL bytes is refused', (t) => {
+  t.throws(() => slirpvdeConfig(parseCommandLine(SLIRPVDE, ['-p', 'a\0b']), '/'), { message: /NUL/ });
+});
+
+test('start-up text: the lines of the original', (t) => {
+  t.deepEqual(classicBanner(config('-D -L 8022:10.0.2.15:22 -U 5353:10.0.2.15:53'), '/tmp/vde.ctl'), [
+    'Starting slirpvde: virtual_host=10.0.2.2/24',
+    '                   DNS         =10.0.2.3',
+    '                   dhcp_start  =10.0.2.15',
+    '                   vde switch  =/tmp/vde.ctl',
+    '                   redir TCP   =8022:10.0.2.15:22',
+    '                   redir UDP   =5353:10.0.2.15:53',
+  ]);
+  t.deepEqual(classicBanner(config('-H 10.1.2.3/16 -N 8.8.8.8'), '/tmp/vde.ctl'), [
+    'Starting slirpvde: virtual_host=10.1.2.3/16',
+    '                   DNS         =8.8.8.8',
+    '                   vde switch  =/tmp/vde.ctl',
+  ]);
+});
+
+test('start-up text: what guests reach, and how they join', (t) => {
+  const joined = stateLines(config('--no-host-loopback'), {
+    socket: '/s',
+    role: 'joined',
+    pingProblem: 'no ping sockets',
+  });
+  t.deepEqual(joined, [
+    'joined the switch at /s',
+    'guests do not reach the loopback services of this host',
+    'ping of guests is not forwarded: no ping sockets',
+  ]);
+  const embedded = stateLines(config('-L 80:10.0.2.15:80'), { socket: '/s', role: 'embedded', pingProblem: null });
+  t.regex(embedded[0]!, /no switch was listening at \/s: serving as switch too/);
+  t.true(embedded.some((line) => line.includes('-netdev vde,id=n0,sock=/s ')));
+  t.true(embedded.some((line) => line.includes('vde_plug vde:///s ')));
+  t.true(embedded.some((line) => line.includes('at 10.0.2.2 (--no-host-loopback refuses them)')));
+  t.true(embedded.includes('ping of guests is forwarded'));
+  t.true(embedded.includes('forwards without an address are open on all addresses of this host'));
+});
