@@ -3,6 +3,13 @@
 // Results below 0 are -errno; nothing here throws on the data path. Wrong argument types, and offsets, lengths or
 // indexes outside the registered memory, throw a RangeError or TypeError: they are defects of the caller, and in C they
 // would be memory corruption.
+//
+// addon.c knows batches and watches by small ids, the cheapest thing to pass. Here they are private fields, so an id
+// cannot be forged or outlive its object; the functions around the addon's do little but read them, and V8 inlines those.
+
+import { VdeError } from '../core/errors.ts';
+import { systemError } from './errno.ts';
+import { type Addon, type Loaded, load } from './load.ts';
 
 /** Frames of one receive or send call: offsets into the memory the batch was made for, and lengths. */
 export interface Batch {
@@ -68,10 +75,15 @@ export interface NativeApi {
   /**
    * Calls `ready(events)` once per wake-up while the descriptor is ready for one of `events` (READABLE | WRITABLE |
    * DISCONNECT). Promises and ticks queued inside run when it returns; what it throws is an uncaught exception.
+   * An error waiting on the descriptor is told as READABLE | DISCONNECT whatever was asked for: receive to fetch it, or
+   * close the watch, else it is told again. The watch keeps the process alive unless paused or unreferenced.
+   * Throws an Error with code EBADF, EPERM (a regular file) or EEXIST (somebody watches the descriptor already).
    */
   poll(fd: number, events: number, ready: (events: number) => void): Poll;
-  /** Changes the events; 0 pauses. */
+  /** Changes the events; 0 pauses. Without effect on a closed watch. */
   pollModify(poll: Poll, events: number): void;
+  /** Lets the process end while the watch is active. */
+  pollUnref(poll: Poll): void;
   /** Ends the watch; allowed inside its own callback, and twice. The descriptor is closed by the caller, afterwards. */
   pollClose(poll: Poll): void;
 
@@ -104,7 +116,118 @@ export const IP_TTL = 2;
 export const IP_RECVERR = 11;
 export const IP_RECVTTL = 12;
 
+/** Most frames of one batch (UIO_MAXIOV, the limit of one sendmmsg). */
+export const MAX_BATCH = 1024;
+
+class SlabBatch implements Batch {
+  readonly capacity: number;
+  readonly offs: Uint32Array;
+  readonly lens: Uint32Array;
+  readonly #id: number;
+  readonly #memory: Uint8Array;
+
+  constructor(addon: Addon, memory: Uint8Array, capacity: number) {
+    if (typeof capacity !== 'number') throw new TypeError('capacity must be a number');
+    if (!(Number.isInteger(capacity) && capacity >= 1 && capacity <= MAX_BATCH))
+      throw new RangeError(`capacity must be 1 to ${MAX_BATCH}`);
+    // Shared memory cannot be detached, so the addon may keep its address.
+    const table = new Uint32Array(new SharedArrayBuffer(capacity * 2 * Uint32Array.BYTES_PER_ELEMENT));
+    this.capacity = capacity;
+    this.offs = table.subarray(0, capacity);
+    this.lens = table.subarray(capacity);
+    this.#id = addon.newBatch(memory, capacity, table, this);
+    this.#memory = new Uint8Array(memory.buffer, memory.byteOffset, memory.byteLength);
+  }
+
+  /** The id for the addon. The addon keeps the address of the memory, which ends when its buffer is detached. */
+  static id(batch: Batch): number {
+    const own = batch as SlabBatch;
+    if (own.#memory.length === 0) throw new TypeError('the memory of the batch was detached');
+    return own.#id;
+  }
+}
+
+const CLOSED = -1;
+
+class Watch implements Poll {
+  readonly fd: number;
+  #id: number;
+
+  constructor(addon: Addon, fd: number, events: number, ready: (events: number) => void) {
+    this.fd = fd;
+    this.#id = addon.poll(fd, events, ready);
+    if (this.#id < 0) throw systemError(this.#id, 'poll', `of descriptor ${fd}`);
+  }
+
+  static modify(addon: Addon, poll: Poll, events: number): void {
+    const id = (poll as Watch).#id;
+    if (id === CLOSED) return;
+    const status = addon.pollModify(id, events);
+    if (status < 0) throw systemError(status, 'poll', `of descriptor ${poll.fd}`);
+  }
+
+  static unref(addon: Addon, poll: Poll): void {
+    const id = (poll as Watch).#id;
+    if (id !== CLOSED) addon.pollUnref(id);
+  }
+
+  static close(addon: Addon, poll: Poll): void {
+    const id = (poll as Watch).#id;
+    if (id === CLOSED) return;
+    (poll as Watch).#id = CLOSED;
+    addon.pollClose(id);
+  }
+}
+
+const faceOf = (addon: Addon): NativeApi => ({
+  socket: addon.socket,
+  bindUnix: addon.bindUnix,
+  connectUnix: addon.connectUnix,
+  bindInet: addon.bindInet,
+  connectInet: addon.connectInet,
+  setsockopt: addon.setsockopt,
+  getsockopt: addon.getsockopt,
+  localPort: addon.localPort,
+  peerCred: addon.peerCred,
+  flock: addon.flock,
+  tap: addon.tap,
+  close: addon.close,
+
+  newBatch: (memory, capacity) => new SlabBatch(addon, memory, capacity),
+  recv: (fd, batch, base, stride, max) => addon.recv(fd, SlabBatch.id(batch), base, stride, max),
+  send: (fd, batch, start, count) => addon.send(fd, SlabBatch.id(batch), start, count),
+  readFrames: (fd, batch, base, stride, max) => addon.readFrames(fd, SlabBatch.id(batch), base, stride, max),
+  writeFrames: (fd, batch, start, count) => addon.writeFrames(fd, SlabBatch.id(batch), start, count),
+  writeStream: (fd, batch, start, count) => addon.writeStream(fd, SlabBatch.id(batch), start, count),
+
+  poll: (fd, events, ready) => new Watch(addon, fd, events, ready),
+  pollModify: (poll, events) => Watch.modify(addon, poll, events),
+  pollUnref: (poll) => Watch.unref(addon, poll),
+  pollClose: (poll) => Watch.close(addon, poll),
+
+  sum: (batch, off, len, initial) => addon.sum(SlabBatch.id(batch), off, len, initial),
+});
+
+let loaded: Loaded | null = null;
+let face: NativeApi | null = null;
+
+function loadOnce(): Loaded {
+  loaded ??= load();
+  return loaded;
+}
+
 /** The addon, loaded at first use. Throws ERR_VDE_NO_NATIVE with the reason when there is none. */
-export declare function native(): NativeApi;
-/** Why the addon cannot be loaded, or null when it can. */
-export declare function nativeProblem(): string | null;
+export function native(): NativeApi {
+  if (face !== null) return face;
+  const { addon } = loadOnce();
+  if (addon === null) throw new VdeError('ERR_VDE_NO_NATIVE', nativeProblem()!);
+  return (face = faceOf(addon));
+}
+
+/** Why the addon cannot be loaded, and what would help; or null when it can. */
+export function nativeProblem(): string | null {
+  const { problem } = loadOnce();
+  if (problem === null) return null;
+  const help = process.platform === 'linux' ? '; build it with `npm run build:native` (needs gcc and libc6-dev)' : '';
+  return `vdenet: VDE sockets and TAP are not available: ${problem}${help}`;
+}

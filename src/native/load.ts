@@ -1,0 +1,68 @@
+// Finds and loads the addon's binary: a prebuilt one of the package, else the one that scripts/build-native.mjs made.
+// Both are looked for from the package root, two levels above this file in src/native and in dist/native.
+
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { arch, platform } from 'node:process';
+import { fileURLToPath } from 'node:url';
+
+/** Must equal ABI in addon.c; a binary of another one is refused. */
+const ABI = 1;
+
+/** What addon.c exports. Batches and watches are ids here; native.ts gives them objects. */
+export interface Addon {
+  readonly abi: number;
+  socket(domain: number, type: number, protocol: number): number;
+  bindUnix(fd: number, path: string): number;
+  connectUnix(fd: number, path: string): number;
+  bindInet(fd: number, address: Uint8Array, port: number): number;
+  connectInet(fd: number, address: Uint8Array, port: number): number;
+  setsockopt(fd: number, level: number, name: number, value: number): number;
+  getsockopt(fd: number, level: number, name: number): number;
+  localPort(fd: number): number;
+  peerCred(fd: number): { pid: number; uid: number; gid: number } | null;
+  flock(fd: number): number;
+  tap(name: string, vnetHeader: boolean): number;
+  close(fd: number): number;
+  newBatch(memory: Uint8Array, capacity: number, table: Uint32Array, owner: object): number;
+  recv(fd: number, batch: number, base: number, stride: number, max: number): number;
+  send(fd: number, batch: number, start: number, count: number): number;
+  readFrames(fd: number, batch: number, base: number, stride: number, max: number): number;
+  writeFrames(fd: number, batch: number, start: number, count: number): number;
+  writeStream(fd: number, batch: number, start: number, count: number): number;
+  poll(fd: number, events: number, ready: (events: number) => void): number;
+  pollModify(watch: number, events: number): number;
+  pollUnref(watch: number): void;
+  pollClose(watch: number): void;
+  sum(batch: number, off: number, len: number, initial: number): number;
+}
+
+/** The addon, or why there is none: one sentence without full stop. */
+export type Loaded = { addon: Addon; problem: null } | { addon: null; problem: string };
+
+// The C libraries a prebuilt binary may need. The wrong one does not load, so both are tried.
+const CANDIDATES = [
+  `prebuilds/linux-${arch}-glibc/vdenet.node`,
+  `prebuilds/linux-${arch}-musl/vdenet.node`,
+  'build/vdenet.node',
+];
+
+const failed = (problem: string): Loaded => ({ addon: null, problem });
+
+export function load(): Loaded {
+  if (platform !== 'linux') return failed(`there is a native addon for Linux only, not for ${platform}`);
+  const require = createRequire(import.meta.url);
+  let problem = `no binary for ${platform}-${arch} is in the package and none was built`;
+  for (const candidate of CANDIDATES) {
+    const path = fileURLToPath(new URL(`../../${candidate}`, import.meta.url));
+    if (!existsSync(path)) continue;
+    try {
+      const addon = require(path) as Addon;
+      if (addon.abi === ABI) return { addon, problem: null };
+      problem = `${path} belongs to another version of vdenet`;
+    } catch (error) {
+      problem = `${path} cannot be loaded (${error instanceof Error ? error.message.split('\n')[0] : error})`;
+    }
+  }
+  return failed(problem);
+}

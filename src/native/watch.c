@@ -1,0 +1,152 @@
+// Watches: readiness of descriptors, told to JavaScript (addon.c, "Watches").
+
+#include "addon.h"
+
+#define MAX_EVENTS (UV_READABLE | UV_WRITABLE | UV_DISCONNECT)
+
+_Static_assert(UV_READABLE == 1 && UV_WRITABLE == 2 && UV_DISCONNECT == 4, "native.ts has the same numbers");
+
+struct watch {
+  uv_poll_t handle;
+  struct state *state;
+  uint32_t id;
+  int events;
+  napi_ref ready;
+  napi_async_context context;
+};
+
+static struct watch *get_watch(napi_env env, struct state *st, napi_value v) {
+  double id;
+  if (!get_integer(env, v, "watch", 0, UINT32_MAX, &id)) return NULL;
+  struct watch *w = table_get(&st->watches, id);
+  if (w == NULL) range_error(env, "watch", "is unknown");
+  return w;
+}
+
+static void on_watch_closed(uv_handle_t *handle) {
+  struct watch *w = handle->data;
+  struct state *st = w->state;
+  napi_handle_scope scope;
+  if (napi_open_handle_scope(st->env, &scope) == napi_ok) {
+    napi_async_destroy(st->env, w->context);
+    napi_delete_reference(st->env, w->ready);
+    napi_close_handle_scope(st->env, scope);
+  }
+  free(w);
+  bool last = --st->open_watches == 0 && st->exiting;
+  napi_async_cleanup_hook_handle hook = st->exit_hook;
+  state_release(st);
+  if (last) napi_remove_async_cleanup_hook(hook);
+}
+
+static void watch_close(struct watch *w) {
+  table_remove(&w->state->watches, w->id);
+  uv_close((uv_handle_t *)&w->handle, on_watch_closed);
+}
+
+void watches_end(struct state *st) {
+  st->exiting = true;
+  for (uint32_t i = 0; i < st->watches.size; i++) {
+    struct watch *w = st->watches.slots[i].entry;
+    if (w != NULL) watch_close(w);
+  }
+  if (st->open_watches == 0) napi_remove_async_cleanup_hook(st->exit_hook);
+}
+
+static void call_ready(struct watch *w, napi_env env, int events) {
+  napi_value ready, global, argument, error;
+  if (napi_get_reference_value(env, w->ready, &ready) != napi_ok || napi_get_global(env, &global) != napi_ok ||
+      (argument = number(env, events)) == NULL)
+    return;
+  // `w` must not be used after the call: JavaScript may have closed it.
+  if (napi_make_callback(env, w->context, global, ready, 1, &argument, NULL) == napi_pending_exception &&
+      napi_get_and_clear_last_exception(env, &error) == napi_ok)
+    napi_fatal_exception(env, error);
+}
+
+static void on_ready(uv_poll_t *handle, int status, int events) {
+  struct watch *w = handle->data;
+  napi_env env = w->state->env;
+  if (status < 0) {
+    events = UV_READABLE | UV_DISCONNECT;
+    uv_poll_start(handle, w->events, on_ready);
+  }
+  napi_handle_scope scope;
+  if (napi_open_handle_scope(env, &scope) != napi_ok) return;
+  call_ready(w, env, events);
+  napi_close_handle_scope(env, scope);
+}
+
+static int watch_set(struct watch *w, int events) {
+  w->events = events;
+  return events == 0 ? uv_poll_stop(&w->handle) : uv_poll_start(&w->handle, events, on_ready);
+}
+
+static bool watch_prepare(napi_env env, struct watch *w, napi_value ready) {
+  napi_value name;
+  if (napi_create_string_utf8(env, "VDEPOLL", NAPI_AUTO_LENGTH, &name) != napi_ok ||
+      napi_async_init(env, NULL, name, &w->context) != napi_ok)
+    return false;
+  if (napi_create_reference(env, ready, 1, &w->ready) == napi_ok) {
+    if (table_add(&w->state->watches, w, &w->id)) return true;
+    napi_delete_reference(env, w->ready);
+  }
+  napi_async_destroy(env, w->context);
+  return false;
+}
+
+// poll(fd, events, ready): the id of a watch, or -errno.
+napi_value fn_poll(napi_env env, napi_callback_info info) {
+  ARGUMENTS(3);
+  FD(fd, 0);
+  INTEGER(int, events, 1, 0, MAX_EVENTS);
+  napi_valuetype type;
+  if (napi_typeof(env, argv[2], &type) != napi_ok || type != napi_function)
+    return type_error(env, "ready", "a function");
+  struct watch *w = calloc(1, sizeof(*w));
+  if (w == NULL) return out_of_memory(env);
+  w->state = st;
+  if (!watch_prepare(env, w, argv[2])) {
+    free(w);
+    return out_of_memory(env);
+  }
+  int rc = uv_poll_init(st->loop, &w->handle, fd);
+  if (rc < 0) {
+    table_remove(&st->watches, w->id);
+    napi_delete_reference(env, w->ready);
+    napi_async_destroy(env, w->context);
+    free(w);
+    return number(env, rc);
+  }
+  w->handle.data = w;
+  st->users++;
+  st->open_watches++;
+  rc = watch_set(w, events);
+  if (rc < 0) {
+    watch_close(w);
+    return number(env, rc);
+  }
+  return number(env, w->id);
+}
+
+napi_value fn_poll_modify(napi_env env, napi_callback_info info) {
+  ARGUMENTS(2);
+  struct watch *w = get_watch(env, st, argv[0]);
+  if (w == NULL) return NULL;
+  INTEGER(int, events, 1, 0, MAX_EVENTS);
+  return number(env, watch_set(w, events));
+}
+
+napi_value fn_poll_unref(napi_env env, napi_callback_info info) {
+  ARGUMENTS(1);
+  struct watch *w = get_watch(env, st, argv[0]);
+  if (w != NULL) uv_unref((uv_handle_t *)&w->handle);
+  return NULL;
+}
+
+napi_value fn_poll_close(napi_env env, napi_callback_info info) {
+  ARGUMENTS(1);
+  struct watch *w = get_watch(env, st, argv[0]);
+  if (w != NULL) watch_close(w);
+  return NULL;
+}
