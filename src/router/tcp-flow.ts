@@ -20,6 +20,8 @@ import { connectVerdict, isResourceError, Verdict } from './host-errors.ts';
 
 /** Bytes taken from the guest that the host has not yet taken. */
 const RECEIVE_ROOM = 256 << 10;
+/** With less room than this in the send buffer the host socket is paused: what one read usually brings. */
+const READ_ROOM = 64 << 10;
 
 export class TcpFlow implements TcpUser {
   readonly context: RouterContext;
@@ -73,9 +75,10 @@ export class TcpFlow implements TcpUser {
     const conn = this.conn;
     if (conn === null) return;
     const taken = this.spill === null ? conn.write(b, off, len) : 0;
-    if (taken < len) {
-      this.keep(b, off + taken, len - taken);
+    if (taken < len) this.keep(b, off + taken, len - taken);
+    if (conn.writeRoom < READ_ROOM) {
       this.pauseHost();
+      conn.notifyWritable();
     }
     this.context.ip.flushSoon();
   }

@@ -1,0 +1,150 @@
+// What a DHCP server answers: which options, in which order, and where the answer goes (RFC 2131 sections 4.1 and 4.3.1).
+
+import { ipv4Mask } from '../core/address.ts';
+import type { DhcpMessage } from '../wire/dhcpv4.ts';
+import * as dhcpv4 from '../wire/dhcpv4.ts';
+
+/** An answer on its way: the caller wraps it in UDP (from port 67 of the server's address), IPv4 and Ethernet. */
+export interface DhcpReply {
+  /** The message; its own memory. */
+  readonly payload: Uint8Array;
+  /** IPv4 destination, unsigned: 255.255.255.255 or the client's address. */
+  readonly destination: number;
+  readonly destinationPort: number;
+  /** Ethernet destination: upper 16 and lower 32 bits, unsigned; all ones for broadcast. */
+  readonly macHi: number;
+  readonly macLo: number;
+}
+
+/** What clients are told beside their address. */
+export interface DhcpConfig {
+  /** Address of the server, which is the router: options 54 and 3, and siaddr. Unsigned. */
+  readonly router: number;
+  readonly prefixLen: number;
+  /** Network address, unsigned. */
+  readonly network: number;
+  /** Option 6; may be empty. */
+  readonly dns: readonly number[];
+  readonly leaseSec: number;
+  /** Leaves out options 3 and 6: guests talk among themselves only. */
+  readonly restricted: boolean;
+  /** Option 15, 26, 119; '', 0 or empty: not sent. */
+  readonly domain: string;
+  readonly mtu: number;
+  readonly search: readonly string[];
+}
+
+const BROADCAST = 0xffffffff;
+
+/** Which kind of answer. BOOTP answers carry no option that only DHCP knows (RFC 1534 section 2). */
+export type ReplyKind = 'offer' | 'ack' | 'inform' | 'bootp';
+
+/**
+ * The answer that gives (or, for INFORM, does not give) an address.
+ *
+ * @param address   yiaddr, unsigned; 0 for none
+ * @param hostname  option 12 if asked for; '' for none
+ */
+export function grant(
+  config: DhcpConfig,
+  request: DhcpMessage,
+  kind: ReplyKind,
+  address: number,
+  hostname: string,
+): DhcpReply {
+  const options = new Map<number, Uint8Array>();
+  if (kind !== 'bootp') {
+    options.set(dhcpv4.OPTION_MESSAGE_TYPE, dhcpv4.writeU8(kind === 'offer' ? dhcpv4.OFFER : dhcpv4.ACK));
+    options.set(dhcpv4.OPTION_SERVER_ID, dhcpv4.writeAddresses(config.router));
+  }
+  if (kind === 'offer' || kind === 'ack') options.set(dhcpv4.OPTION_LEASE_TIME, dhcpv4.writeU32(config.leaseSec));
+  options.set(dhcpv4.OPTION_SUBNET_MASK, dhcpv4.writeU32(ipv4Mask(config.prefixLen)));
+  if (!config.restricted) {
+    options.set(dhcpv4.OPTION_ROUTERS, dhcpv4.writeAddresses(config.router));
+    if (config.dns.length > 0) options.set(dhcpv4.OPTION_DNS_SERVERS, dhcpv4.writeAddresses(...config.dns));
+  }
+  for (const code of request.options.get(dhcpv4.OPTION_PARAMETER_LIST) ?? DEFAULT_PARAMETERS) {
+    const value = parameter(config, code, kind, hostname);
+    if (value !== null) options.set(code, value);
+  }
+  return finish(request, options, kind === 'offer' ? 0 : request.ciaddr, address, config.router);
+}
+
+/** DHCPNAK with a reason for the user of the client. Always broadcast: the client has no address that is good here. */
+export function refuse(config: DhcpConfig, request: DhcpMessage, reason: string): DhcpReply {
+  const options = new Map<number, Uint8Array>();
+  options.set(dhcpv4.OPTION_MESSAGE_TYPE, dhcpv4.writeU8(dhcpv4.NAK));
+  options.set(dhcpv4.OPTION_SERVER_ID, dhcpv4.writeAddresses(config.router));
+  options.set(dhcpv4.OPTION_MESSAGE, dhcpv4.writeText(reason));
+  return finish(request, options, 0, 0, 0);
+}
+
+/** What a client without a parameter list is sent beside the fixed options. */
+const DEFAULT_PARAMETERS: readonly number[] = [dhcpv4.OPTION_DOMAIN_NAME, dhcpv4.OPTION_INTERFACE_MTU];
+
+/** Value of an option that is sent on demand only, or null. */
+function parameter(config: DhcpConfig, code: number, kind: ReplyKind, hostname: string): Uint8Array | null {
+  switch (code) {
+    case dhcpv4.OPTION_HOST_NAME:
+      return hostname === '' ? null : dhcpv4.writeText(hostname);
+    case dhcpv4.OPTION_DOMAIN_NAME:
+      return config.domain === '' ? null : dhcpv4.writeText(config.domain);
+    case dhcpv4.OPTION_INTERFACE_MTU:
+      return config.mtu === 0 ? null : dhcpv4.writeU16(config.mtu);
+    case dhcpv4.OPTION_BROADCAST_ADDRESS:
+      return dhcpv4.writeU32((config.network | ~ipv4Mask(config.prefixLen)) >>> 0);
+    case dhcpv4.OPTION_RENEWAL_TIME:
+      return leased(kind) ? dhcpv4.writeU32(Math.floor(config.leaseSec * 0.5)) : null; // RFC 2131 section 4.4.5
+    case dhcpv4.OPTION_REBINDING_TIME:
+      return leased(kind) ? dhcpv4.writeU32(Math.floor(config.leaseSec * 0.875)) : null;
+    case dhcpv4.OPTION_DOMAIN_SEARCH:
+      return config.search.length === 0 ? null : dhcpv4.writeDomainSearch(config.search);
+    default:
+      return null;
+  }
+}
+
+const leased = (kind: ReplyKind): boolean => kind === 'offer' || kind === 'ack';
+
+function finish(
+  request: DhcpMessage,
+  options: Map<number, Uint8Array>,
+  ciaddr: number,
+  yiaddr: number,
+  siaddr: number,
+): DhcpReply {
+  const clientId = request.options.get(dhcpv4.OPTION_CLIENT_ID);
+  if (clientId !== undefined) options.set(dhcpv4.OPTION_CLIENT_ID, clientId); // RFC 6842 section 3
+  const agent = request.options.get(dhcpv4.OPTION_RELAY_AGENT);
+  if (agent !== undefined) options.set(dhcpv4.OPTION_RELAY_AGENT, agent); // last: RFC 3046 section 2.2
+  const payload = dhcpv4.write(
+    {
+      op: dhcpv4.OP_REPLY,
+      htype: dhcpv4.HTYPE_ETHERNET,
+      hops: 0,
+      xid: request.xid,
+      secs: 0,
+      flags: request.flags,
+      ciaddr,
+      yiaddr,
+      siaddr,
+      giaddr: request.giaddr,
+      chaddr: request.chaddr,
+      sname: '',
+      file: '',
+      options,
+    },
+    dhcpv4.maxReplyLen(request),
+  );
+  const target = ciaddr !== 0 ? ciaddr : yiaddr;
+  const flagged = ciaddr === 0 && (request.flags & dhcpv4.FLAG_BROADCAST) !== 0;
+  const broadcast = flagged || target === 0;
+  const c = request.chaddr;
+  return {
+    payload,
+    destination: broadcast ? BROADCAST : target,
+    destinationPort: dhcpv4.CLIENT_PORT,
+    macHi: broadcast ? 0xffff : (c[0]! << 8) | c[1]!,
+    macLo: broadcast ? 0xffffffff : ((c[2]! << 24) | (c[3]! << 16) | (c[4]! << 8) | c[5]!) >>> 0,
+  };
+}

@@ -1,0 +1,13 @@
+// The door of the services room.
+export {
+  type AddressProbe,
+  type DhcpReply,
+  DhcpServer,
+  type DhcpServerOptions,
+  type LeaseView,
+} from './dhcp-server.ts';
+export { DnsForwarder, type DnsForwarderOptions, type DnsSnapshot } from './dns-forwarder.ts';
+export type { DnsSink } from './dns-query.ts';
+export type { DnsTcpPeer, DnsTcpSession } from './dns-tcp-session.ts';
+export { type LeaseRecord, type LeaseStore, MemoryLeaseStore } from './lease-store.ts';
+export { parseResolvConf, type ResolvConf, type UpstreamList } from './resolv-conf.ts';
