@@ -51,6 +51,8 @@ export interface IpLayerOptions {
   forwarding: boolean;
   /** Unpredictable seed for hashing what guests choose, 32 bits. */
   seed: number;
+  /** Hears of exceptions that a frame caused (counted as `InternalError`): defects, for the log. */
+  onDefect: (error: unknown) => void;
   /** Runs a function once, soon, outside of the present call (setImmediate). */
   defer: (run: () => void) => void;
 }
@@ -76,6 +78,7 @@ export class IpLayer implements FrameSink {
   private readonly handlers: (PacketHandler | null)[] = new Array<PacketHandler | null>(256).fill(null);
   private readonly p = new Packet();
   private readonly forwarding: boolean;
+  private readonly onDefect: (error: unknown) => void;
   private readonly defer: (run: () => void) => void;
   private readonly flushBound: () => void;
   private flushAsked = false;
@@ -96,6 +99,7 @@ export class IpLayer implements FrameSink {
     this.mask = options.mask >>> 0;
     this.broadcast = (this.network | ~this.mask) >>> 0;
     this.forwarding = options.forwarding;
+    this.onDefect = options.onDefect;
     this.defer = options.defer;
     this.macHi = (options.mac[0]! << 8) | options.mac[1]!;
     this.macLo = (options.mac[2]! << 24) | (options.mac[3]! << 16) | (options.mac[4]! << 8) | options.mac[5]!;
@@ -139,8 +143,18 @@ export class IpLayer implements FrameSink {
   // ---- input
 
   frame(b: Uint8Array, off: number, len: number): void {
-    const end = off + len;
     this.inBatch = true;
+    try {
+      this.input(b, off, len);
+    } catch (error) {
+      // A defect of ours, found by some frame: it costs that frame, not the process.
+      this.drops[Drop.InternalError]!++;
+      this.onDefect(error);
+    }
+  }
+
+  private input(b: Uint8Array, off: number, len: number): void {
+    const end = off + len;
     if (len < ethernet.HEADER_LEN) {
       this.drops[Drop.FrameTooShort]!++;
       return;

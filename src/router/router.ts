@@ -82,6 +82,10 @@ export class Router {
       mask,
       forwarding: true,
       seed: random() | 0,
+      onDefect: (error) => {
+        const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+        options.log('defect', `a frame was dropped because of a defect, please report it: ${text}`);
+      },
       defer: options.defer,
     });
     const secret = new Uint8Array(Uint32Array.from({ length: 8 }, () => random()).buffer);

@@ -269,9 +269,25 @@ test('property: any frame, valid or mutated, never throws', (t) => {
         for (const [at, v] of changes) if (at < f.length) f[at] = v;
         h.link.receive(f);
         h.advance(5000);
+        t.deepEqual(h.defects, []);
       },
     ),
     { numRuns: 500 },
   );
   t.pass();
+});
+
+test('a defect in a handler costs one frame, which is counted and reported', (t) => {
+  const h = new IpHarness();
+  h.introduce();
+  let got = 0;
+  h.ip.handle(ipv4.PROTO_UDP, {
+    packet: () => {
+      if (++got === 1) throw new Error('defect');
+    },
+  });
+  h.link.receive(udpFrame({ ...UDP, dst: '192.0.2.1' }), udpFrame({ ...UDP, dst: '192.0.2.1' }));
+  t.is(got, 2);
+  t.is(h.dropped(Drop.InternalError), 1);
+  t.regex(String(h.defects[0]), /defect/);
 });

@@ -14,6 +14,7 @@ export class IpHarness {
   readonly link: TestLink;
   readonly drops = newDropCounters();
   readonly ip: IpLayer;
+  readonly defects: unknown[] = [];
   private readonly deferred: (() => void)[] = [];
 
   constructor(options: { mtu?: number; forwarding?: boolean } = {}) {
@@ -29,6 +30,7 @@ export class IpHarness {
       mask: ipv4Mask(24),
       forwarding: options.forwarding ?? true,
       seed: 42,
+      onDefect: (error) => this.defects.push(error),
       defer: (run) => this.deferred.push(run),
     });
   }
