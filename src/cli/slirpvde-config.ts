@@ -53,9 +53,6 @@ const MAX_SWITCH_PORT = 0xffffff; // 24 bits in the VDE request
 const DEFAULT_NETWORK = '10.0.2.0/24';
 const DEFAULT_PREFIX_LEN = 24;
 
-/** Where a new switch is made when no socket is given, as vde_switch chooses it. */
-export const defaultSwitchSocket = (uid: number): string => (uid === 0 ? '/var/run/vde.ctl' : '/tmp/vde.ctl');
-
 /**
  * Makes the configuration.
  *

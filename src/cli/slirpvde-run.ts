@@ -13,16 +13,20 @@ import { openFilesLimit } from '../host/limits.ts';
 import { createNodeHostNet } from '../host/node-host-net.ts';
 import { createRandom } from '../host/random.ts';
 import { ResolverConfig } from '../host/resolver-config.ts';
-import { CapturedLink, CaptureFile } from '../link/capture.ts';
-import { memoryPair } from '../link/memory.ts';
-import { VdeClient } from '../link/vde-client.ts';
-import { VdeServer } from '../link/vde-server.ts';
+import {
+  CapturedLink,
+  CaptureFile,
+  defaultControlDirectory,
+  groupId,
+  memoryPair,
+  VdeClient,
+  VdeServer,
+} from '../link/index.ts';
 import { Router } from '../router/index.ts';
 import { MemoryLeaseStore } from '../services/index.ts';
-import { portAllocator } from '../switch/attach.ts';
-import { Switch } from '../switch/switch.ts';
+import { portAllocator, Switch } from '../switch/index.ts';
 import type { Log } from './log.ts';
-import { defaultSwitchSocket, type SlirpvdeConfig } from './slirpvde-config.ts';
+import type { SlirpvdeConfig } from './slirpvde-config.ts';
 import type { SlirpvdeService, SlirpvdeState } from './slirpvde-service.ts';
 
 const DESCRIPTION = 'slirpvde:';
@@ -169,12 +173,12 @@ async function embed(
   if (typeof uplink === 'string') throw new VdeError('ERR_VDE_SYSTEM', `embedded switch: ${uplink}`);
   sw.protect(uplink, (mac[0]! << 8) | mac[1]!, (mac[2]! << 24) | (mac[3]! << 16) | (mac[4]! << 8) | mac[5]!);
   const server = await VdeServer.listen({
-    path: config.socket ?? defaultSwitchSocket(process.geteuid?.() ?? 0),
+    path: config.socket ?? defaultControlDirectory(),
     memory,
     mtu: config.mtu,
     allocate: portAllocator(sw),
     report: (text) => log.limited('warn', 'control', text),
-    ...(config.group === null ? {} : { group: config.group }),
+    ...(config.group === null ? {} : { gid: groupId(config.group) }),
     ...(config.mode === null ? {} : { mode: config.mode }),
   });
   closers.push(() => server.close());

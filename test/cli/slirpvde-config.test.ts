@@ -2,7 +2,7 @@ import test from 'ava';
 import { formatForward } from '../../src/cli/forward.ts';
 import { parseCommandLine } from '../../src/cli/parse.ts';
 import { classicBanner, stateLines } from '../../src/cli/slirpvde-banner.ts';
-import { defaultSwitchSocket, type SlirpvdeConfig, slirpvdeConfig } from '../../src/cli/slirpvde-config.ts';
+import { type SlirpvdeConfig, slirpvdeConfig } from '../../src/cli/slirpvde-config.ts';
 import { SLIRPVDE } from '../../src/cli/slirpvde-options.ts';
 import { UsageError } from '../../src/cli/usage-error.ts';
 import { formatIpv4 } from '../../src/core/address.ts';
@@ -102,8 +102,6 @@ test('the remaining options', (t) => {
     capture: '/home/me/c.pcapng',
     log: '/l',
   });
-  t.is(defaultSwitchSocket(0), '/var/run/vde.ctl');
-  t.is(defaultSwitchSocket(1000), '/tmp/vde.ctl');
 });
 
 test('forwards: classic and with an address, TCP and UDP, in order', (t) => {

@@ -1,0 +1,307 @@
+// The datagram side of a VDE connection, the same for the client and the server: a connected Unix datagram socket on
+// which every datagram is one Ethernet frame.
+//
+// Sending. Frames in the shared FrameMemory are queued by offset and leave at `flush` in one system call. What the
+// kernel does not take then (the peer is slower than we are), and frames in any other memory, are copied into a
+// backlog ring, which is sent from when the socket becomes writable. WRITABLE is watched only while there is a backlog:
+// both ends are connected, so the kernel wakes us when the peer has made room. Frames never overtake each other: the
+// backlog is older than the queue, so nothing of the queue is sent past it.
+//
+//     frame() --> queue of offsets --flush--> sendmmsg --EAGAIN--> backlog ring --WRITABLE--> sendmmsg
+//
+// Bounds: 1024 frames or 2 MiB of backlog for a socket, and a budget for all sockets of one FrameMemory; beyond them the
+// newest frame is dropped and counted (TxQueueFull). Nobody waits.
+//
+// Receiving. One wake-up takes up to MAX_ROUNDS batches of RX_SLOTS frames into the shared receive slots; each batch is
+// handed to the sink and flushed before the next one overwrites it. Frames that are too short or too long are counted
+// and dropped, never cut. A datagram of no bytes is ignored: older programs send one as good-bye.
+//
+// When the peer is gone (ECONNREFUSED once, then ENOTCONN) `onGone` is called once, from a microtask so that nobody is
+// called back in the middle of a frame; frames are then counted as TxError without a system call.
+
+import { Drop, type DropCounters } from '../core/drop.ts';
+import { type FrameMemory, type FrameSink, type LinkStats, RX_SLOTS, RX_STRIDE } from '../core/frame.ts';
+import { errnoName } from '../native/errno.ts';
+import {
+  type Batch,
+  type NativeApi,
+  native,
+  type Poll,
+  READABLE,
+  SO_SNDBUF,
+  SOL_SOCKET,
+  WRITABLE,
+} from '../native/native.ts';
+import { FrameRing } from './frame-ring.ts';
+import { MAX_RX_FRAME, MIN_FRAME } from './limits.ts';
+
+const MAX_ROUNDS = 4;
+const QUEUE_FRAMES = 256;
+/** Sizes of a backlog as it grows; the last one is the bound. */
+const BACKLOG_SIZES = [
+  { frames: 64, bytes: 64 << 10 },
+  { frames: 512, bytes: 512 << 10 },
+  { frames: 1024, bytes: 2 << 20 },
+];
+/** Backlog of all sockets together (reference: whole switch). */
+const BUDGET_BYTES = 64 << 20;
+// Beyond some hundred KiB a socket buffer only adds delay.
+const SNDBUF = 512 << 10;
+
+const GONE = new Set(['ECONNREFUSED', 'ENOTCONN', 'ECONNRESET', 'EPIPE']);
+
+/** What the sockets of one FrameMemory share. */
+interface Shared {
+  /** Receive slots of one batch: used by one socket at a time. */
+  readonly rx: Batch;
+  /** Bytes queued in all backlogs. */
+  queuedBytes: number;
+}
+const sharedOf = new WeakMap<FrameMemory, Shared>();
+
+function shared(api: NativeApi, memory: FrameMemory): Shared {
+  let found = sharedOf.get(memory);
+  if (found === undefined) {
+    found = { rx: api.newBatch(memory.bytes, RX_SLOTS), queuedBytes: 0 };
+    sharedOf.set(memory, found);
+  }
+  return found;
+}
+
+export interface VdeSocketOptions {
+  memory: FrameMemory;
+  /** Longest frame to send, bytes. */
+  maxTxFrame: number;
+  stats: LinkStats;
+  drops: DropCounters;
+  /** The peer is gone; called once, never from inside `frame` or `flush`. */
+  onGone: () => void;
+}
+
+export class VdeSocket implements FrameSink {
+  private readonly api: NativeApi;
+  private readonly fd: number;
+  private readonly memory: FrameMemory;
+  private readonly maxTxFrame: number;
+  private readonly stats: LinkStats;
+  private readonly drops: DropCounters;
+  private readonly onGone: () => void;
+  private readonly shared: Shared;
+  private readonly queue: Batch;
+  private queued = 0;
+  /** Made when first needed; its slots are those of `backlogBatch`. */
+  private backlog: FrameRing | null = null;
+  private backlogBatch: Batch | null = null;
+  /** Index into BACKLOG_SIZES of the next size. */
+  private backlogSize = 0;
+  private sink: FrameSink | null = null;
+  private poll: Poll | null = null;
+  private events = 0;
+  private gone = false;
+  private closed = false;
+  private readonly readyBound: (events: number) => void;
+
+  /** @param fd  connected datagram socket; the VdeSocket owns it from now on */
+  constructor(fd: number, options: VdeSocketOptions) {
+    this.api = native();
+    this.fd = fd;
+    this.memory = options.memory;
+    this.maxTxFrame = options.maxTxFrame;
+    this.stats = options.stats;
+    this.drops = options.drops;
+    this.onGone = options.onGone;
+    this.shared = shared(this.api, options.memory);
+    this.queue = this.api.newBatch(options.memory.bytes, QUEUE_FRAMES);
+    this.readyBound = (events) => this.ready(events);
+    this.api.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, SNDBUF); // best effort: the system may grant less
+  }
+
+  /** Frames that wait for the peer to make room. */
+  get backlogged(): number {
+    return this.backlog === null ? 0 : this.backlog.count;
+  }
+
+  /** Directs incoming frames to `sink` and begins to receive. */
+  attach(sink: FrameSink): void {
+    this.sink = sink;
+    if (!this.closed && !this.gone) this.watch(this.events | READABLE);
+  }
+
+  /** Ends the watch and closes the descriptor; what is queued is dropped. */
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.queued = 0;
+    this.dropBacklog(Drop.LinkDown);
+    if (this.poll !== null) this.api.pollClose(this.poll);
+    this.api.close(this.fd);
+  }
+
+  // ---- sending
+
+  frame(b: Uint8Array, off: number, len: number): void {
+    if (len < MIN_FRAME || len > this.maxTxFrame) {
+      this.drops[len < MIN_FRAME ? Drop.FrameTooShort : Drop.FrameTooLong]!++;
+      return;
+    }
+    if (this.gone || this.closed) {
+      this.drops[this.gone ? Drop.TxError : Drop.LinkDown]!++;
+      return;
+    }
+    if (b !== this.memory.bytes) {
+      if (this.queued > 0) this.sendQueue();
+      this.hold(b, off, len);
+      return;
+    }
+    if (this.queued === QUEUE_FRAMES) this.flush();
+    const i = this.queued++;
+    this.queue.offs[i] = off;
+    this.queue.lens[i] = len;
+  }
+
+  flush(): void {
+    if (this.queued > 0) this.sendQueue();
+    // A backlog that does not wait for WRITABLE was made by frames in foreign memory.
+    if (this.backlogged > 0 && (this.events & WRITABLE) === 0) this.sendBacklog();
+  }
+
+  /** Sends the queue, behind the backlog if there is one; afterwards the queue is empty. */
+  private sendQueue(): void {
+    const count = this.queued;
+    this.queued = 0;
+    if (this.backlogged > 0 && (this.events & WRITABLE) === 0) this.sendBacklog();
+    const { offs, lens } = this.queue;
+    for (let i = this.backlogged > 0 ? 0 : this.transmit(this.queue, 0, count); i < count; i++)
+      this.hold(this.memory.bytes, offs[i]!, lens[i]!);
+    if (this.backlogged > 0) this.watch(this.events | WRITABLE);
+  }
+
+  private sendBacklog(): void {
+    const backlog = this.backlog!;
+    while (backlog.count > 0) {
+      const run = backlog.run;
+      const lens = backlog.slots.lens;
+      const from = backlog.head;
+      const done = this.transmit(this.backlogBatch!, from, run);
+      for (let i = 0; i < done; i++) this.shared.queuedBytes -= lens[from + i]!;
+      backlog.shift(done);
+      if (this.gone) {
+        this.dropBacklog(Drop.TxError);
+        return;
+      }
+      if (done < run) {
+        this.watch(this.events | WRITABLE);
+        return;
+      }
+    }
+    this.watch(this.events & ~WRITABLE);
+  }
+
+  /** Sends frames of a batch until the kernel takes no more; how many are done with, dropped ones included. */
+  private transmit(batch: Batch, start: number, count: number): number {
+    let done = 0;
+    while (done < count) {
+      const sent = this.api.send(this.fd, batch, start + done, count - done);
+      if (sent === 0) break;
+      if (sent > 0) {
+        this.stats.txFrames += sent;
+        for (let i = start + done; i < start + done + sent; i++) this.stats.txBytes += batch.lens[i]!;
+        done += sent;
+      } else if (GONE.has(errnoName(sent))) {
+        this.drops[Drop.TxError]! += count - done;
+        this.lose();
+        return count;
+      } else {
+        this.drops[Drop.TxError]!++; // this frame is refused, the next one may not be
+        done++;
+      }
+    }
+    return done;
+  }
+
+  /** Copies a frame into the backlog, or drops it. */
+  private hold(b: Uint8Array, off: number, len: number): void {
+    if (this.gone) {
+      this.drops[Drop.TxError]!++;
+      return;
+    }
+    if (this.shared.queuedBytes + len > BUDGET_BYTES || !this.pushBacklog(b, off, len)) {
+      this.drops[Drop.TxQueueFull]!++;
+      return;
+    }
+    this.shared.queuedBytes += len;
+  }
+
+  /** Copies a frame behind the backlog, which is made or made larger when that is needed. False at its bound. */
+  private pushBacklog(b: Uint8Array, off: number, len: number): boolean {
+    while (this.backlog === null || !this.backlog.push(b, off, len)) {
+      const size = BACKLOG_SIZES[this.backlogSize];
+      if (size === undefined) return false;
+      this.backlogSize++;
+      const bytes = new Uint8Array(size.bytes);
+      const batch = this.api.newBatch(bytes, size.frames);
+      const backlog = new FrameRing(bytes, batch);
+      if (this.backlog !== null) backlog.take(this.backlog);
+      this.backlog = backlog;
+      this.backlogBatch = batch;
+    }
+    return true;
+  }
+
+  /** Empties the backlog; its frames are counted under `reason`. */
+  private dropBacklog(reason: Drop): void {
+    const { backlog } = this;
+    while (backlog !== null && backlog.count > 0) {
+      this.shared.queuedBytes -= backlog.slots.lens[backlog.head]!;
+      this.drops[reason]!++;
+      backlog.shift(1);
+    }
+  }
+
+  // ---- receiving
+
+  private watch(events: number): void {
+    if (this.closed || events === this.events) return;
+    this.events = events;
+    if (this.poll === null) this.poll = this.api.poll(this.fd, events, this.readyBound);
+    else this.api.pollModify(this.poll, events);
+  }
+
+  private ready(events: number): void {
+    if ((events & WRITABLE) !== 0 && this.backlogged > 0) this.sendBacklog();
+    if ((events & READABLE) !== 0 && !this.gone && !this.closed) this.receive();
+  }
+
+  private receive(): void {
+    const { rx } = this.shared;
+    const bytes = this.memory.bytes;
+    const { rxBase } = this.memory;
+    for (let round = 0; round < MAX_ROUNDS; round++) {
+      const count = this.api.recv(this.fd, rx, rxBase, RX_STRIDE, RX_SLOTS);
+      const sink = this.sink;
+      if (count < 0) this.lose();
+      if (count <= 0 || sink === null) return;
+      for (let i = 0; i < count && !this.closed; i++) {
+        const len = rx.lens[i]!;
+        if (len < MIN_FRAME || len > MAX_RX_FRAME) {
+          if (len > 0) this.drops[len < MIN_FRAME ? Drop.FrameTooShort : Drop.FrameTooLong]!++;
+          continue;
+        }
+        this.stats.rxFrames++;
+        this.stats.rxBytes += len;
+        sink.frame(bytes, rx.offs[i]!, len);
+      }
+      sink.flush();
+      if (count < RX_SLOTS || this.closed) return;
+    }
+  }
+
+  private lose(): void {
+    if (this.gone) return;
+    this.gone = true;
+    this.watch(0);
+    queueMicrotask(() => {
+      if (!this.closed) this.onGone();
+    });
+  }
+}
