@@ -44,3 +44,131 @@ export interface TcpUser {
   writable(): void;
   ended(why: TcpEnd): void;
 }
+
+/** Connection states, RFC 9293 section 3.3.2. LISTEN is not one: `TcpEngine.onIncoming` stands for it. */
+export const TcpState = {
+  Closed: 0,
+  SynSent: 1,
+  SynReceived: 2,
+  Established: 3,
+  FinWait1: 4,
+  FinWait2: 5,
+  CloseWait: 6,
+  Closing: 7,
+  LastAck: 8,
+  TimeWait: 9,
+} as const;
+export type TcpState = (typeof TcpState)[keyof typeof TcpState];
+
+const STATE_NAMES = [
+  'CLOSED',
+  'SYN-SENT',
+  'SYN-RECEIVED',
+  'ESTABLISHED',
+  'FIN-WAIT-1',
+  'FIN-WAIT-2',
+  'CLOSE-WAIT',
+  'CLOSING',
+  'LAST-ACK',
+  'TIME-WAIT',
+] as const;
+
+/** Name of a state as RFC 9293 spells it. */
+export const stateName = (state: TcpState): string => STATE_NAMES[state];
+
+/** Bounds and times of one engine. Bytes, counts and milliseconds. */
+export interface TcpLimits {
+  /** Bytes that one connection holds unsent or unacknowledged. */
+  sendBuffer: number;
+  /** Largest receive window of one connection, bytes. */
+  receiveBuffer: number;
+  /** Bytes of all send and reassembly buffers together. */
+  memory: number;
+  /** Connections in all, TIME-WAIT not counted; above it a SYN is ignored. */
+  maxConnections: number;
+  /** Connections in TIME-WAIT; the oldest are forgotten first. */
+  maxTimeWait: number;
+  /** Connections in SYN-RECEIVED in all; above it the oldest is reset. */
+  maxHalfOpen: number;
+  /** Connections in SYN-RECEIVED of one remote address; above it the oldest of that remote is reset. */
+  maxHalfOpenPerRemote: number;
+  /** Connections in SYN-RECEIVED between one remote and one local address; above it a SYN is ignored. */
+  maxHalfOpenPerPair: number;
+  /** Unanswered SYN or SYN,ACK: time until the open is given up. */
+  handshakeMs: number;
+  /** Deferred open: time until a SYN that the owner has not decided on is forgotten. */
+  deferMs: number;
+  timeWaitMs: number;
+  /** No progress (or, at a zero window, no answer) for so long ends a connection (RFC 9293 3.8.3: R2 >= 100 s). */
+  giveUpMs: number;
+  /** Idle time before the first keepalive probe (RFC 9293 3.8.4: >= 2 h). */
+  keepAliveIdleMs: number;
+  /** The same once one direction has been closed. */
+  halfClosedIdleMs: number;
+  keepAliveIntervalMs: number;
+  /** Unanswered keepalive probes that end a connection. */
+  keepAliveProbes: number;
+  /** Longest time an ACK waits for data to ride on (RFC 9293 3.8.6.3: < 500 ms); 0 never waits. */
+  delayedAckMs: number;
+  /** Segments sent per connection and event; the rest goes on with the next ACK. */
+  burstSegments: number;
+  /** Challenge ACKs per second of the whole engine (RFC 5961 section 10). */
+  challengeAcksPerSec: number;
+  /** Take up the timestamps option when the peer offers it (RFC 7323 section 3). */
+  timestamps: boolean;
+  /** Offer timestamps in active opens. */
+  offerTimestamps: boolean;
+}
+
+export const DEFAULT_LIMITS: Readonly<TcpLimits> = {
+  sendBuffer: 256 << 10,
+  receiveBuffer: 256 << 10,
+  memory: 256 << 20,
+  maxConnections: 16_384,
+  maxTimeWait: 4096,
+  maxHalfOpen: 2048,
+  maxHalfOpenPerRemote: 256,
+  maxHalfOpenPerPair: 64,
+  handshakeMs: 10_000,
+  deferMs: 60_000,
+  timeWaitMs: 10_000,
+  giveUpMs: 100_000,
+  keepAliveIdleMs: 7_200_000,
+  halfClosedIdleMs: 240_000,
+  keepAliveIntervalMs: 75_000,
+  keepAliveProbes: 9,
+  delayedAckMs: 40,
+  burstSegments: 64,
+  challengeAcksPerSec: 100,
+  timestamps: true,
+  offerTimestamps: false,
+};
+
+/** What an ICMP error says about a segment of ours (RFC 5461, RFC 5927). */
+export type IcmpVerdict =
+  | 'soft' // unreachable net or host, time exceeded: may pass
+  | 'hard' // port or protocol unreachable, prohibited: final, but only while the connection is not open yet
+  | 'too-big'; // fragmentation needed, packet too big
+
+/** One connection as management sees it. */
+export interface TcpSnapshot {
+  /** `address:port` of our side (the address the peer speaks to) and of the peer. */
+  local: string;
+  remote: string;
+  state: string;
+  /** Payload bytes acknowledged by the peer, and received in order, since the start. */
+  bytesSent: number;
+  bytesReceived: number;
+  /** Segments sent again. */
+  retransmits: number;
+  cwnd: number;
+  ssthresh: number;
+  /** Smoothed round-trip time, 0 before the first measurement. */
+  srttMs: number;
+  rtoMs: number;
+  smss: number;
+  sndWnd: number;
+  rcvWnd: number;
+  /** Bytes queued or in flight. */
+  unacked: number;
+}

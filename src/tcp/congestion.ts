@@ -1,0 +1,158 @@
+// How much a sender may have in flight: CUBIC (RFC 9438), slow start that ends in time (HyStart++, RFC 9406), initial and
+// restart window (RFC 6928, RFC 5681 section 4.1).
+//
+// This is the seam for other controllers: the sender reads `cwnd` and `ssthresh` and reports what happens. Loss recovery
+// (what to send again, and when) is not here but in recovery.ts, which sets `cwnd` by proportional rate reduction while
+// it lasts. All windows are bytes.
+
+const BETA = 0.7; // RFC 9438 section 4.6
+const C = 0.4; // segments per second cubed, RFC 9438 section 5
+const ALPHA = (3 * (1 - BETA)) / (1 + BETA); // RFC 9438 section 4.3
+
+const INITIAL_SEGMENTS = 10; // RFC 6928
+const INITIAL_BYTES = 14_600;
+
+// RFC 9406 section 4.3
+const MIN_RTT_THRESH_MS = 4;
+const MAX_RTT_THRESH_MS = 16;
+const RTT_SAMPLES = 8;
+const CSS_GROWTH_DIVISOR = 4;
+const CSS_ROUNDS = 5;
+
+export class Congestion {
+  cwnd = 0;
+  ssthresh = Number.POSITIVE_INFINITY;
+  private smss = 0;
+
+  // CUBIC
+  private wMax = 0;
+  /** Window before the latest reduction. */
+  private prior = 0;
+  /** Start of the present congestion avoidance, ms; negative when none runs. */
+  private epochMs = -1;
+  private k = 0;
+  private wEst = 0;
+
+  // HyStart++: smallest round-trip times of this round and the one before, ms
+  private roundMin = Number.POSITIVE_INFINITY;
+  private lastRoundMin = Number.POSITIVE_INFINITY;
+  private roundSamples = 0;
+  /** Smallest round-trip time when conservative slow start began; infinite outside of it. */
+  private cssBase = Number.POSITIVE_INFINITY;
+  private cssRounds = 0;
+
+  /** @param smss  payload of a full segment, bytes */
+  start(smss: number): void {
+    this.smss = smss;
+    this.cwnd = this.initialWindow();
+  }
+
+  /** The segment size has changed. */
+  resize(smss: number): void {
+    this.smss = smss;
+    this.cwnd = Math.max(this.cwnd, smss);
+  }
+
+  private initialWindow(): number {
+    return Math.min(INITIAL_SEGMENTS * this.smss, Math.max(2 * this.smss, INITIAL_BYTES));
+  }
+
+  get inSlowStart(): boolean {
+    return this.cwnd < this.ssthresh;
+  }
+
+  /** The flight of one round trip has been acknowledged. */
+  roundEnded(): void {
+    if (!this.inSlowStart) return;
+    if (this.cssBase !== Number.POSITIVE_INFINITY && ++this.cssRounds >= CSS_ROUNDS) this.ssthresh = this.cwnd;
+    this.lastRoundMin = this.roundMin;
+    this.roundMin = Number.POSITIVE_INFINITY;
+    this.roundSamples = 0;
+  }
+
+  /** A round-trip time, ms; it matters in slow start only. */
+  roundTrip(ms: number): void {
+    if (ms < this.roundMin) this.roundMin = ms;
+    if (++this.roundSamples < RTT_SAMPLES) return;
+    if (this.cssBase !== Number.POSITIVE_INFINITY) {
+      // The delay was noise: back to slow start proper.
+      if (this.roundMin < this.cssBase) this.cssBase = Number.POSITIVE_INFINITY;
+      return;
+    }
+    if (this.lastRoundMin === Number.POSITIVE_INFINITY) return;
+    const thresh = Math.max(MIN_RTT_THRESH_MS, Math.min(this.lastRoundMin / 8, MAX_RTT_THRESH_MS));
+    if (this.roundMin >= this.lastRoundMin + thresh) {
+      this.cssBase = this.roundMin;
+      this.cssRounds = 0;
+    }
+  }
+
+  /**
+   * New data was acknowledged, outside of recovery, and the window had been in use.
+   *
+   * @param acked   bytes, at least 1
+   * @param srttMs  smoothed round-trip time
+   */
+  acknowledged(acked: number, srttMs: number, nowMs: number): void {
+    if (this.inSlowStart) {
+      const step = this.cssBase === Number.POSITIVE_INFINITY ? acked : acked / CSS_GROWTH_DIVISOR;
+      this.cwnd = Math.min(this.cwnd + Math.ceil(step), Math.max(this.ssthresh, this.cwnd));
+      return;
+    }
+    this.avoid(acked, srttMs, nowMs);
+  }
+
+  /** Congestion avoidance, RFC 9438 section 4.2 to 4.5. */
+  private avoid(acked: number, srttMs: number, nowMs: number): void {
+    if (this.epochMs < 0) {
+      this.epochMs = nowMs;
+      this.wEst = this.cwnd;
+      if (this.cwnd < this.wMax) {
+        this.k = Math.cbrt((this.wMax - this.cwnd) / this.smss / C);
+      } else {
+        this.k = 0;
+        this.wMax = this.cwnd;
+      }
+    }
+    const share = acked / this.cwnd;
+    this.wEst += (this.wEst >= this.prior ? 1 : ALPHA) * share * this.smss;
+    const now = (nowMs - this.epochMs) / 1000;
+    if (this.cubic(now) < this.wEst) {
+      this.cwnd = Math.max(this.cwnd, this.wEst);
+      return;
+    }
+    const target = Math.min(Math.max(this.cubic(now + srttMs / 1000), this.cwnd), 1.5 * this.cwnd);
+    this.cwnd += (target - this.cwnd) * share;
+  }
+
+  private cubic(seconds: number): number {
+    return C * (seconds - this.k) ** 3 * this.smss + this.wMax;
+  }
+
+  /**
+   * A loss, once per flight: the window to end recovery with.
+   *
+   * @param flight  bytes in flight when it was found
+   */
+  lost(flight: number): void {
+    const used = Math.min(this.cwnd, flight);
+    this.prior = used;
+    // Fast convergence, RFC 9438 section 4.7: below the last peak, leave room for others.
+    this.wMax = used < this.wMax ? (used * (1 + BETA)) / 2 : used;
+    this.ssthresh = Math.max(used * BETA, 2 * this.smss);
+    this.epochMs = -1;
+    this.cssBase = Number.POSITIVE_INFINITY;
+  }
+
+  /** The retransmission timer expired: one segment, then slow start (RFC 5681 section 3.1). */
+  timedOut(): void {
+    this.cwnd = this.smss;
+    this.epochMs = -1;
+  }
+
+  /** Nothing was in flight for longer than a timeout: what is known of the path is old (RFC 5681 section 4.1). */
+  idle(): void {
+    this.cwnd = Math.min(this.cwnd, this.initialWindow());
+    this.epochMs = -1;
+  }
+}

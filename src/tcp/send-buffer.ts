@@ -1,0 +1,76 @@
+// Bytes that a connection has not had acknowledged yet, in the order of the stream.
+//
+// A deque of chunks from the engine's pool: bytes are copied in once when the owner writes, copied out into each segment
+// that carries them, and dropped from the front as the peer acknowledges. An empty buffer holds no chunk.
+
+import { type BytePool, CHUNK_BITS, CHUNK_MASK, CHUNK_SIZE, type Chunk } from '../core/byte-pool.ts';
+
+export class SendBuffer {
+  private readonly pool: BytePool;
+  private readonly chunks: Chunk[] = [];
+  /** Offset of the first byte in the first chunk. */
+  private head = 0;
+  /** Bytes held. */
+  length = 0;
+
+  constructor(pool: BytePool) {
+    this.pool = pool;
+  }
+
+  /** Appends up to `len` bytes; gives how many, which is fewer when the pool is exhausted. */
+  append(b: Uint8Array, off: number, len: number): number {
+    let done = 0;
+    while (done < len) {
+      const at = this.head + this.length;
+      let chunk = this.chunks[at >> CHUNK_BITS];
+      if (chunk === undefined) {
+        const taken = this.pool.take();
+        if (taken === null) break;
+        this.chunks.push(taken);
+        chunk = taken;
+      }
+      const to = at & CHUNK_MASK;
+      const n = Math.min(len - done, CHUNK_SIZE - to);
+      chunk.bytes.set(b.subarray(off + done, off + done + n), to);
+      this.length += n;
+      done += n;
+    }
+    return done;
+  }
+
+  /** Copies `len` bytes that start `at` bytes behind the front to `dst[off..]`; the range must be held. */
+  copyOut(at: number, len: number, dst: Uint8Array, off: number): void {
+    let from = this.head + at;
+    let left = len;
+    let to = off;
+    while (left > 0) {
+      const chunk = this.chunks[from >> CHUNK_BITS]!;
+      const start = from & CHUNK_MASK;
+      const n = Math.min(left, CHUNK_SIZE - start);
+      dst.set(chunk.bytes.subarray(start, start + n), to);
+      from += n;
+      to += n;
+      left -= n;
+    }
+  }
+
+  /** Drops `len` bytes from the front; at most what is held. */
+  drop(len: number): void {
+    this.length -= len;
+    this.head += len;
+    if (this.length === 0) {
+      this.clear();
+      return;
+    }
+    while (this.head >= CHUNK_SIZE) {
+      this.pool.give(this.chunks.shift()!);
+      this.head -= CHUNK_SIZE;
+    }
+  }
+
+  clear(): void {
+    while (this.chunks.length > 0) this.pool.give(this.chunks.pop()!);
+    this.head = 0;
+    this.length = 0;
+  }
+}

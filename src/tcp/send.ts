@@ -1,0 +1,277 @@
+// The send side of one connection: sequence space, the peer's window, and what leaves when (RFC 9293 section 3.8).
+//
+//        sndUna                sndNxt                    sndUna + sndWnd
+//   -------|---- in flight ------|----- may be sent --------|----
+//          |<---- buffer: unacknowledged ------- unsent ------------->| FIN
+//
+// Everything leaves at the end of a batch (`output`): segments marked lost first (recovery.ts), then new data as far as
+// the peer's window, the congestion window and the burst limit allow. There is no Nagle algorithm: what the owner has
+// written in one batch is sent, small or not, because the host's socket on the other side has done its own coalescing.
+// Silly windows are avoided as RFC 9293 section 3.8.6.2.1 says: a segment that the peer's window cuts short waits until it
+// is full, or at least half of the largest window seen, or the persist timer expires. A FIN may exceed the window.
+
+import { seqDiff, seqGt, seqInt } from '../core/seq.ts';
+import { dataOptionsLen, FIN, HEADER_LEN, PSH } from '../wire/tcp.ts';
+import type { TcpConnection } from './connection.ts';
+import { sendSegment } from './output.ts';
+import { LossRecovery } from './recovery.ts';
+import type { Segment } from './segment.ts';
+import { SendBuffer } from './send-buffer.ts';
+import { TcpState } from './types.ts';
+
+/** Smaller segment sizes of a peer are taken as this one. */
+export const MSS_FLOOR = 64;
+/** What a peer that names none can take (RFC 9293 section 3.7.1). */
+export const MSS_DEFAULT_IPV4 = 536;
+export const MSS_DEFAULT_IPV6 = 1220;
+
+export class Sender {
+  private readonly c: TcpConnection;
+  private readonly buffer: SendBuffer;
+  readonly recovery: LossRecovery;
+  iss = 0;
+  sndUna = 0;
+  sndNxt = 0;
+  sndWnd = 0;
+  private sndWl1 = 0;
+  private sndWl2 = 0;
+  private maxSndWnd = 0;
+  sndWindShift = 0;
+  /** MSS option of the peer. */
+  peerMss = MSS_DEFAULT_IPV4;
+  /** Payload of a full segment, options of a plain segment taken off. */
+  smss = MSS_DEFAULT_IPV4;
+  /** TCP segment that the path is known to carry from ICMP, bytes. */
+  private pmtuSegment = Number.MAX_SAFE_INTEGER;
+  private knownSegment = 0;
+  /** Sequence of the first byte in the buffer. */
+  private bufSeq = 0;
+  private finQueued = false;
+  private finSeq = 0;
+  /** `write` took less than it was offered, and the owner has not been told of room since. */
+  private wantsWritable = false;
+  bytesAcked = 0;
+
+  constructor(c: TcpConnection) {
+    this.c = c;
+    this.buffer = new SendBuffer(c.engine.pool);
+    this.recovery = new LossRecovery(c, this);
+  }
+
+  /** Takes the initial sequence number. */
+  start(iss: number): void {
+    this.iss = iss;
+    this.sndUna = iss;
+    this.sndNxt = seqInt(iss, 1);
+    this.bufSeq = this.sndNxt;
+    this.recovery.synSent();
+  }
+
+  /** The SYN is acknowledged: `seg` completed the handshake. */
+  established(seg: Segment): void {
+    this.sndUna = seqInt(this.iss, 1);
+    this.setWindow(seg);
+    this.resize();
+    this.recovery.synAcked(this.smss);
+  }
+
+  /** Window of a segment; that of a SYN is not scaled. */
+  setWindow(seg: Segment): void {
+    this.sndWnd = seg.window << (seg.isSyn ? 0 : this.sndWindShift);
+    this.sndWl1 = seg.seq;
+    this.sndWl2 = seg.ack;
+    if (this.sndWnd > this.maxSndWnd) {
+      this.maxSndWnd = this.sndWnd;
+      this.resize();
+    }
+  }
+
+  get maxWindow(): number {
+    return this.maxSndWnd;
+  }
+
+  /**
+   * Segment size for the path and the peer as they are: never above a quarter of the largest window, or a receiver with
+   * an unscaled window on a large-frame path stalls with one segment in flight.
+   */
+  private resize(): void {
+    const { path, rcv } = this.c;
+    const segment = Math.min(path === null ? MSS_FLOOR + HEADER_LEN : path.maxSegment, this.pmtuSegment);
+    this.knownSegment = path === null ? 0 : path.maxSegment;
+    const mss = Math.min(this.peerMss, segment - HEADER_LEN, Math.max(MSS_DEFAULT_IPV4, this.maxSndWnd >> 2));
+    const before = this.smss;
+    this.smss = Math.max(1, mss - dataOptionsLen(rcv.tsEnabled, 0));
+    if (this.smss !== before && this.c.state >= TcpState.Established) {
+      if (this.smss < before) this.recovery.resegment();
+      else this.recovery.cc.resize(this.smss);
+    }
+  }
+
+  /** ICMP said that no more than `segment` bytes of TCP pass (header included). */
+  pathShrunk(segment: number): void {
+    if (segment >= this.pmtuSegment) return;
+    this.pmtuSegment = segment;
+    this.resize();
+  }
+
+  // The owner's side
+
+  get room(): number {
+    if (this.finQueued) return 0;
+    return Math.max(0, this.c.engine.limits.sendBuffer - this.buffer.length);
+  }
+
+  get held(): number {
+    return this.buffer.length;
+  }
+
+  write(b: Uint8Array, off: number, len: number): number {
+    const fits = Math.min(len, this.room);
+    const n = fits > 0 ? this.buffer.append(b, off, fits) : 0;
+    if (n < len && !this.finQueued) {
+      this.wantsWritable = true;
+      if (n < fits) this.c.engine.starved(this.c);
+    }
+    return n;
+  }
+
+  wantWritable(): void {
+    if (!this.finQueued) this.wantsWritable = true;
+  }
+
+  queueFin(): void {
+    if (this.finQueued) return;
+    this.finQueued = true;
+    this.wantsWritable = false;
+    this.finSeq = seqInt(this.bufSeq, this.buffer.length);
+  }
+
+  get finAcked(): boolean {
+    return this.finQueued && seqGt(this.sndUna, this.finSeq);
+  }
+
+  get hasFin(): boolean {
+    return this.finQueued;
+  }
+
+  /** True once, when the owner waits for room and there is a good piece of it. */
+  takeWritable(): boolean {
+    if (!this.wantsWritable) return false;
+    const { engine } = this.c;
+    if (this.room * 2 < engine.limits.sendBuffer) return false;
+    if (engine.pool.exhausted) {
+      engine.starved(this.c);
+      return false;
+    }
+    this.wantsWritable = false;
+    return true;
+  }
+
+  // The peer's side
+
+  /** ACK, window and SACK of an acceptable segment; its ACK does not exceed sndNxt. */
+  acknowledge(seg: Segment): void {
+    const acked = seqDiff(seg.ack, this.sndUna);
+    if (acked < 0) return;
+    const before = this.sndWnd;
+    // RFC 9293 section 3.10.7.4: only a segment that is not older tells the window.
+    if (seqGt(seg.seq, this.sndWl1) || (seg.seq === this.sndWl1 && !seqGt(this.sndWl2, seg.ack))) this.setWindow(seg);
+    if (acked > 0) {
+      const data = this.coversFin(seg.ack) ? acked - 1 : acked;
+      this.sndUna = seg.ack;
+      this.buffer.drop(data);
+      this.bufSeq = seqInt(this.bufSeq, data);
+      this.bytesAcked += data;
+    }
+    const { board } = this.recovery;
+    // At a closed window it is the answer to a probe, which says nothing about losses.
+    const same = this.sndWnd === before && before > 0;
+    const duplicate = acked === 0 && seg.len === 0 && !seg.isFin && board.count > 0 && same;
+    this.recovery.ackArrived(seg, acked, duplicate);
+    if (before === 0 && this.sndWnd > 0 && acked === 0 && board.count > 0) this.recovery.windowOpened();
+  }
+
+  /** True when `end`, the sequence behind a segment, is behind the FIN too. */
+  coversFin(end: number): boolean {
+    return this.finQueued && seqGt(end, this.finSeq);
+  }
+
+  /** True when [seq, seq + len) reaches the end of what was written. */
+  isLast(seq: number, len: number): boolean {
+    return seqDiff(seqInt(seq, len), this.bufSeq) === this.buffer.length;
+  }
+
+  /** Sequence space not sent yet, FIN included. */
+  get unsent(): number {
+    return this.buffer.length + (this.finQueued ? 1 : 0) - seqDiff(this.sndNxt, this.bufSeq);
+  }
+
+  /** Copies payload of sequence `seq` into a segment. */
+  copyOut(seq: number, len: number, dst: Uint8Array, off: number): void {
+    this.buffer.copyOut(seqDiff(seq, this.bufSeq), len, dst, off);
+  }
+
+  /** Sends what may be sent now. */
+  output(): void {
+    const { c, recovery } = this;
+    if (c.state < TcpState.Established || c.path === null) return;
+    if (c.path.maxSegment !== this.knownSegment) this.resize();
+    recovery.cwndLimited = false;
+    let budget = c.engine.limits.burstSegments;
+    if (recovery.board.lostBytes > 0) budget = recovery.resendLost(budget);
+    if (this.unsent <= 0) return;
+    recovery.checkIdle();
+    while (budget > 0 && this.sendNext(false)) budget--;
+  }
+
+  /** One segment of new data beyond the congestion window (tail loss probe); false when there is none to send. */
+  sendOne(): boolean {
+    return this.sendNext(true);
+  }
+
+  private sendNext(ignoreCwnd: boolean): boolean {
+    const { recovery } = this;
+    const unsent = this.unsent;
+    if (unsent <= 0 || recovery.board.full) return false;
+    const data = this.finQueued ? unsent - 1 : unsent;
+    let len = Math.min(data, this.smss);
+    const room = seqDiff(seqInt(this.sndUna, this.sndWnd), this.sndNxt);
+    if (len > room) {
+      if (room <= 0 || (room < this.maxSndWnd >> 1 && room < this.smss)) return false;
+      len = room;
+    }
+    if (!ignoreCwnd && len > 0) {
+      const pipe = recovery.pipe;
+      if (pipe > 0 && pipe + len > recovery.cc.cwnd) {
+        recovery.cwndLimited = true;
+        return false;
+      }
+    }
+    this.emit(len, this.finQueued && len === data);
+    return true;
+  }
+
+  /** The persist timer: what the window lets through, however little, or one byte beyond it (RFC 9293 3.8.6.1). */
+  probe(): void {
+    const data = this.finQueued ? this.unsent - 1 : this.unsent;
+    const room = seqDiff(seqInt(this.sndUna, this.sndWnd), this.sndNxt);
+    const len = Math.min(data, this.smss, Math.max(1, room));
+    this.emit(len, this.finQueued && len === data);
+  }
+
+  private emit(len: number, fin: boolean): void {
+    const { c } = this;
+    const seq = this.sndNxt;
+    const end = seqInt(seq, fin ? len + 1 : len);
+    this.sndNxt = end;
+    this.recovery.sentNew(seq, end);
+    sendSegment(c, (fin ? FIN : 0) | (len > 0 && this.isLast(seq, len) ? PSH : 0), seq, len);
+    if (len > 0) c.rcv.dataSent(c.engine.now);
+  }
+
+  free(): void {
+    this.wantsWritable = false;
+    this.buffer.clear();
+    this.recovery.free();
+  }
+}
