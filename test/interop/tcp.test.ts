@@ -1,0 +1,108 @@
+import { createWriteStream, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import type { ExecutionContext } from 'ava';
+import { type Guest, type Lab, SERVER } from './lab/lab.ts';
+import { patternDigest, patternStream } from './lab/pattern.ts';
+import { until } from './lab/process.ts';
+import { Suite, SWITCHES } from './lab/suite.ts';
+
+const BIG = 100 * 1024 * 1024;
+const MEDIUM = 20 * 1024 * 1024;
+const MANY = 200;
+const IPERF_FLOOR = 20e6; // bit/s: far below what any router does that is not broken
+
+/** A file with the first `bytes` bytes of the pattern. */
+async function patternFile(lab: Lab, bytes: number): Promise<string> {
+  const file = join(lab.dir, `pattern.${bytes}`);
+  await pipeline(patternStream(bytes), createWriteStream(file));
+  return file;
+}
+
+const digestLine = (bytes: number): string => `${bytes} ${patternDigest(bytes)}\n`;
+
+async function download(t: ExecutionContext, guest: Guest, bytes: number): Promise<void> {
+  const line = `curl -sS --fail http://${SERVER}/bytes/${bytes} | sha256sum`;
+  const result = await guest.shell(line, { timeoutMs: 120_000 });
+  t.is(result.stderr, '');
+  t.is(result.stdout.split(' ')[0], patternDigest(bytes));
+}
+
+for (const kind of SWITCHES) {
+  const suite = new Suite('tcp', kind, { guests: 2 });
+
+  suite.test('curl downloads 100 MB intact', ['curl', 'sha256sum'], async (t, lab) => {
+    for (const guest of lab.guests) await guest.dhcp();
+    await download(t, lab.guest, BIG);
+  });
+
+  suite.test('curl uploads 100 MB intact', ['curl'], async (t, lab) => {
+    const file = await patternFile(lab, BIG);
+    const upload = ['curl', '-sS', '--fail', '-T', file, `http://${SERVER}/digest`];
+    t.is(await lab.guest.must(upload, { timeoutMs: 120_000 }), digestLine(BIG));
+    rmSync(file);
+  });
+
+  suite.test('two guests download at once', ['curl', 'sha256sum'], async (t, lab) => {
+    await Promise.all(lab.guests.map((guest) => download(t, guest, MEDIUM)));
+  });
+
+  suite.test('200 parallel requests are all answered in full', ['curl'], async (t, lab) => {
+    const url = `http://${SERVER}/bytes/[${10_000}-${10_000 + MANY - 1}]`;
+    const parallel = ['--parallel', '--parallel-immediate', '--parallel-max', String(MANY)];
+    const quiet = ['-sS', '--no-progress-meter', '--fail'];
+    const files = join(lab.dir, 'part.#1');
+    const result = await lab.guest.run(['curl', ...quiet, ...parallel, '-o', files, url], { timeoutMs: 60_000 });
+    t.is(result.stderr, '');
+    t.is(result.code, 0);
+    const pattern = await patternStream(10_000 + MANY).toArray();
+    for (let bytes = 10_000; bytes < 10_000 + MANY; bytes++) {
+      const part = readFileSync(join(lab.dir, `part.${bytes}`));
+      t.true(part.equals(Buffer.concat(pattern).subarray(0, bytes)), `response of ${bytes} bytes`);
+    }
+  });
+
+  suite.test('a client that closes its half first still gets the answer', ['nc'], async (t, lab) => {
+    const file = await patternFile(lab, 1_000_000);
+    const result = await lab.guest.shell(`nc -N ${SERVER} 7001 < ${file}`);
+    t.is(result.stdout, digestLine(1_000_000));
+    t.is(result.code, 0);
+  });
+
+  suite.test('a server that closes its half first still gets the rest', ['nc', 'curl'], async (t, lab) => {
+    const nc = lab.guest.space.start(['nc', '-N', SERVER, '7002']);
+    await nc.until((child) => child.stdout.includes('all it had to say\n'), 5000, 'the greeting');
+    // The guest's kernel has the server's FIN now: what follows goes through a half-closed connection.
+    const states = await lab.guest.must(['ss', '-tn', 'dst', SERVER]);
+    t.regex(states, /CLOSE-WAIT/);
+    nc.end(readFileSync(await patternFile(lab, 1_000_000)));
+    t.is((await nc.exited).code, 0);
+    const late = async (): Promise<string> => lab.guest.must(['curl', '-sS', `http://${SERVER}/late`]);
+    await until(async () => (await late()) !== 'none\n', 5000, 'the server has seen the end');
+    t.is(await late(), digestLine(1_000_000));
+  });
+
+  suite.test('a refused port is refused at once', ['curl', 'nc'], async (t, lab) => {
+    const curl = await lab.guest.run(['curl', '-sS', `http://${SERVER}:9/`]);
+    t.is(curl.code, 7, 'CURLE_COULDNT_CONNECT');
+    t.true(curl.ms < 1000, `${curl.ms} ms`);
+    t.regex((await lab.guest.run(['nc', '-v', '-w', '5', SERVER, '9'])).stderr, /Connection refused/);
+  });
+
+  suite.test('iperf3 runs both ways', ['iperf3'], async (t, lab) => {
+    const server = lab.server.start(['iperf3', '-s', '--forceflush']);
+    await server.until((child) => child.stdout.includes('listening'), 5000, 'iperf3 listens');
+    for (const way of [[], ['-R']]) {
+      const client = ['iperf3', '-c', SERVER, '-t', '2', '-J', ...way];
+      const report = JSON.parse(await lab.guest.must(client)) as {
+        end: { sum_received: { bits_per_second: number } };
+      };
+      const rate = report.end.sum_received.bits_per_second;
+      t.log(`${way.length === 0 ? 'guest to host' : 'host to guest'}: ${(rate / 1e6).toFixed(0)} Mbit/s`);
+      t.true(rate > IPERF_FLOOR, `${rate} bit/s`);
+    }
+    await server.stop();
+  });
+
+  suite.end();
+}
