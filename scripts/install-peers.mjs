@@ -49,8 +49,10 @@ function install(packages) {
 
 /** Takes kernel and virtio modules out of Debian's package, without installing it. */
 function fetchKernel() {
-  const named = run(['apt-cache', 'depends', KERNEL_PACKAGE]).stdout ?? '';
-  const kernel = /Depends: (linux-image-\S+)/.exec(named)?.[1];
+  const named = () =>
+    /Depends: (linux-image-\S+)/.exec(run(['apt-cache', 'depends', KERNEL_PACKAGE]).stdout ?? '')?.[1];
+  let kernel = named();
+  if (kernel === undefined && isRoot && run(['apt-get', 'update', '-q'], { show: true }).status === 0) kernel = named();
   if (kernel === undefined) return false;
   const work = mkdtempSync(join(tmpdir(), 'vdenet-kernel-'));
   try {

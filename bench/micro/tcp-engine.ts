@@ -21,7 +21,7 @@ const A = 0x0a000001;
 const B = 0x0a000002;
 
 class Wire implements SegmentPath {
-  readonly bytes = new Uint8Array(new ArrayBuffer(8 << 20));
+  readonly bytes = new Uint8Array(new ArrayBuffer(1 << 20));
   readonly maxSegment = MTU - 20;
   readonly pseudoSum: number;
   private readonly offs = new Int32Array(1 << 14);
@@ -141,5 +141,51 @@ for (let i = 0; i < 5; i++) {
   );
 }
 console.log(`heap ${((process.memoryUsage().heapUsed - memory) / 1024).toFixed(0)} KiB since warm-up`);
-console.log(c.snapshot());
+
+/** Connections one after another: handshake, 100 bytes and an answer of 100 bytes, both FINs. */
+class Answer extends Sink {
+  c: TcpConnection | null = null;
+  override data(bytes: Uint8Array, off: number, len: number): void {
+    this.c!.write(bytes, off, len);
+  }
+  override peerClosed(): void {
+    this.c!.end();
+  }
+}
+
+class Question extends Sink {
+  c: TcpConnection | null = null;
+  done = 0;
+  override established(): void {
+    this.c!.write(piece, 0, 100);
+  }
+  override data(): void {
+    this.c!.end();
+  }
+  override ended(): void {
+    this.done++;
+  }
+}
+
+const answer = new Answer();
+b.onIncoming = (incoming) => {
+  incoming.path = toA;
+  answer.c = incoming;
+  incoming.accept(answer);
+};
+const question = new Question();
+let port = 2000;
+for (let round = 0; round < 4; round++) {
+  const t = cpuMs();
+  const segments = toA.segments + toB.segments;
+  for (let i = 0; i < 20_000; i++) {
+    port = port >= 60_000 ? 2000 : port + 1;
+    question.c = a.connect(endpointIpv4(A, port), endpointIpv4(B, 80), toB, question);
+    while (toB.deliver(b) || toA.deliver(a));
+  }
+  const us = ((cpuMs() - t) * 1000) / 20_000;
+  const per = (toA.segments + toB.segments - segments) / 20_000;
+  console.log(`open, exchange, close: ${us.toFixed(1)} us of both engines, ${per.toFixed(1)} segments each`);
+}
+if (question.done !== 80_000) throw new Error(`${question.done} connections ended`);
 process.exit(0);

@@ -328,7 +328,14 @@ export class Receiver {
       sackRight[0] = this.dupRight;
       n = 1;
     }
-    return this.early === null ? n : this.early.blocks(sackLeft, sackRight, n, max);
+    if (this.early === null) return n;
+    const end = this.early.blocks(sackLeft, sackRight, n, max);
+    if (this.finSeen) {
+      // A FIN has its place in the sequence too.
+      const finSeq = this.finSeq >>> 0;
+      for (let i = n; i < end; i++) if (sackRight[i] === finSeq) sackRight[i] = finSeq + 1;
+    }
+    return end;
   }
 
   /** True when nothing waits for an earlier segment: the fast path may be taken. */

@@ -112,8 +112,13 @@ export class LossRecovery {
   /** The handshake is complete. */
   synAcked(smss: number): void {
     const { now } = this.c.engine;
-    if (this.rtt.backoff === 0) this.rtt.sample(now - this.stallMs, 1);
-    else this.rtt.synWasLost();
+    if (this.rtt.backoff === 0) {
+      const ms = now - this.stallMs;
+      this.rtt.sample(ms, 1);
+      this.board.minRttUs = Math.max(1, Math.floor(ms * 1000));
+    } else {
+      this.rtt.synWasLost();
+    }
     this.rtt.backoff = 0;
     this.cc.start(smss);
   }
@@ -200,7 +205,9 @@ export class LossRecovery {
     for (let i = from; i < sackCount; i++) {
       const left = sackLeft[i]! | 0;
       const right = sackRight[i]! | 0;
-      if (seqLt(left, right) && seqGe(left, una) && seqLe(right, snd.sndNxt)) board.sack(left, right, c.engine.nowUs);
+      if (seqLt(left, right) && seqGe(left, una) && seqLe(right, snd.sndNxt)) {
+        board.sack(left, right, snd.finEnd, c.engine.nowUs);
+      }
     }
     return dsack;
   }

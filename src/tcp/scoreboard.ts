@@ -10,7 +10,7 @@
 //
 // In flight ("pipe", RFC 6675) = all bytes between sndUna and sndNxt, less those SACKed, less those LOST and not sent again.
 
-import { seqGt, seqLe, seqLt } from '../core/seq.ts';
+import { seqGt, seqInt, seqLe, seqLt } from '../core/seq.ts';
 
 const STRIDE = 4;
 const SEQ = 0;
@@ -197,8 +197,11 @@ export class Scoreboard {
     }
   }
 
-  /** The peer holds [left, right): one SACK block that lies between sndUna and sndNxt. */
-  sack(left: number, right: number, nowUs: number): void {
+  /**
+   * The peer holds [left, right): one SACK block that lies between sndUna and sndNxt. Some peers do not count the FIN in:
+   * `finEnd` is the sequence behind a FIN that was sent, else any sequence that is not in flight.
+   */
+  sack(left: number, right: number, finEnd: number, nowUs: number): void {
     const r = this.ring;
     let lo = 0;
     let hi = this.count;
@@ -209,7 +212,11 @@ export class Scoreboard {
     }
     for (let i = lo; i < this.count; i++) {
       const at = this.at(i);
-      if (seqGt(r[at + END]!, right)) return;
+      const end = r[at + END]!;
+      if (seqGt(end, right)) {
+        const butFin = end === finEnd && seqInt(right, 1) === end && seqLt(r[at + SEQ]!, right);
+        if (!butFin) return;
+      }
       const flags = r[at + FLAGS]!;
       if ((flags & SACKED) !== 0) continue;
       const len = (r[at + END]! - r[at + SEQ]!) | 0;
