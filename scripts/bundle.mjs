@@ -18,6 +18,8 @@ await build({
   target: 'node20.19',
   chunkNames: '[name]-[hash]',
   // commander is CommonJS and asks for Node's modules by require.
-  banner: { js: "import { createRequire as makeRequire } from 'node:module'; const require = makeRequire(import.meta.url);" },
+  banner: {
+    js: "import { createRequire as makeRequire } from 'node:module'; const require = makeRequire(import.meta.url);",
+  },
   logLevel: 'warning',
 });
