@@ -27,6 +27,12 @@ export interface LinkStats {
 }
 export const newLinkStats = (): LinkStats => ({ rxFrames: 0, rxBytes: 0, txFrames: 0, txBytes: 0 });
 
+/**
+ * A copy of [off, end). Not `b.slice`: where `b` is a Node Buffer that would be a view of bytes that are only on loan.
+ */
+export const copyBytes = (b: Uint8Array, off: number, end: number): Uint8Array =>
+  Uint8Array.prototype.slice.call(b, off, end);
+
 /** A cable end: frames that come in go to the attached sink, frames put into `tx` go out at `tx.flush()`. */
 export interface Link {
   readonly name: string;

@@ -17,6 +17,7 @@
 
 import type { Clock } from '../core/clock.ts';
 import { Drop, type DropCounters } from '../core/drop.ts';
+import { copyBytes } from '../core/frame.ts';
 import type { Timer, TimerWheel } from '../core/timer-wheel.ts';
 
 export const NeighborState = { Incomplete: 0, Reachable: 1, Probe: 2 } as const;
@@ -187,7 +188,7 @@ export class NeighborCache {
       n.waiting.shift();
       this.drops[Drop.NeighborQueueFull]!++;
     }
-    n.waiting.push(b.slice(off, off + len));
+    n.waiting.push(copyBytes(b, off, off + len));
     if (!this.pending.has(n)) this.ask(n);
   }
 

@@ -11,6 +11,7 @@
 // Both sides have a `data` event, so the host's events come in through a small object of their own (HostSide).
 
 import type { Endpoint } from '../core/address.ts';
+import { copyBytes } from '../core/frame.ts';
 import type { HostTcp, HostTcpUser } from '../host/host-net.ts';
 import type { Neighbor } from '../ip/index.ts';
 import type { TcpConnection, TcpEnd, TcpUser } from '../tcp/index.ts';
@@ -176,7 +177,7 @@ export class TcpFlow implements TcpUser {
   private keep(b: Uint8Array, off: number, len: number): void {
     const old = this.spill;
     if (old === null) {
-      this.spill = b.slice(off, off + len);
+      this.spill = copyBytes(b, off, off + len);
       return;
     }
     const joined = new Uint8Array(old.length + len);

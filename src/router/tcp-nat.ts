@@ -5,6 +5,7 @@
 
 import { Endpoint } from '../core/address.ts';
 import { Drop } from '../core/drop.ts';
+import { copyBytes } from '../core/frame.ts';
 import type { Packet, PacketHandler } from '../core/packet.ts';
 import type { HostTcp } from '../host/host-net.ts';
 import type { TcpConnection } from '../tcp/index.ts';
@@ -64,7 +65,7 @@ export class TcpNat implements PacketHandler {
     }
     const flow = new TcpFlow(this.context, path.neighbor, this.onGone);
     this.flows.add(flow);
-    flow.connectOut(conn, p.b.slice(p.l3, Math.min(p.end, p.l4 + 8)), this.to);
+    flow.connectOut(conn, copyBytes(p.b, p.l3, Math.min(p.end, p.l4 + 8)), this.to);
   }
 
   /**

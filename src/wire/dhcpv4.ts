@@ -16,6 +16,7 @@
 
 import { formatIpv4, formatMac } from '../core/address.ts';
 import { Drop, dropLabel } from '../core/drop.ts';
+import { copyBytes } from '../core/frame.ts';
 import { putU16, putU32, u16, u32 } from './bytes.ts';
 import {
   OPTION_END,
@@ -120,7 +121,7 @@ export function parse(b: Uint8Array, off: number, end: number): DhcpMessage | nu
     yiaddr: u32(b, off + 16),
     siaddr: u32(b, off + 20),
     giaddr: u32(b, off + 24),
-    chaddr: b.slice(off + CHADDR, off + CHADDR + hlen),
+    chaddr: copyBytes(b, off + CHADDR, off + CHADDR + hlen),
     sname: overload & OVERLOAD_SNAME ? '' : readText(b.subarray(off + SNAME, off + SNAME + SNAME_LEN)),
     file: overload & OVERLOAD_FILE ? '' : readText(b.subarray(off + FILE, off + FILE + FILE_LEN)),
     options,
@@ -153,7 +154,7 @@ function parseField(b: Uint8Array, from: number, end: number, options: Map<numbe
     if (next > end) return false;
     const part = b.subarray(o + 2, next);
     const before = options.get(code);
-    options.set(code, before === undefined ? part.slice() : concat(before, part));
+    options.set(code, before === undefined ? copyBytes(part, 0, part.length) : concat(before, part));
     o = next;
   }
   return true;

@@ -3,6 +3,7 @@
 import { createRequire } from 'node:module';
 import { Endpoint, parseEndpoint } from '../../src/core/address.ts';
 import { Drop, type DropName, newDropCounters } from '../../src/core/drop.ts';
+import { copyBytes } from '../../src/core/frame.ts';
 import { TimerWheel } from '../../src/core/timer-wheel.ts';
 import { DnsForwarder, type DnsForwarderOptions } from '../../src/services/dns-forwarder.ts';
 import type { UpstreamList } from '../../src/services/resolv-conf.ts';
@@ -103,7 +104,7 @@ export function dnsHarness(
   const got: Got[] = [];
   const sink = {
     answer(client: Endpoint, b: Uint8Array, off: number, len: number): void {
-      got.push({ client: client.toString(), bytes: b.slice(off, off + len) });
+      got.push({ client: client.toString(), bytes: copyBytes(b, off, off + len) });
     },
   };
   const { servers: _servers, ...rest } = options;

@@ -14,6 +14,7 @@
 
 import { Endpoint } from '../../src/core/address.ts';
 import { VdeError } from '../../src/core/errors.ts';
+import { copyBytes } from '../../src/core/frame.ts';
 import type {
   ErrnoName,
   HostListener,
@@ -30,7 +31,7 @@ const copyOf = (e: Endpoint): Endpoint => new Endpoint().copy(e);
 
 /** Lends a copy of `bytes` at an odd offset to `use`, and spoils it afterwards. */
 function lend(bytes: Uint8Array, use: (b: Uint8Array, off: number, len: number) => void): void {
-  const loan = new Uint8Array(bytes.length + 8).fill(0xee);
+  const loan = Buffer.alloc(bytes.length + 8, 0xee); // a Buffer, whose slice() is a view: Node's sockets lend those too
   loan.set(bytes, 3);
   use(loan, 3, bytes.length);
   loan.fill(0xdd);
@@ -74,7 +75,7 @@ export class FakeTcp implements HostTcp {
 
   write(b: Uint8Array, off: number, len: number): void {
     if (this.ended || this.state === 'dead') return;
-    this.writes.push(b.slice(off, off + len));
+    this.writes.push(copyBytes(b, off, off + len));
     if (this.stalled || this.state === 'connecting') this.backlog += len;
   }
   flush(): void {
@@ -119,7 +120,7 @@ export class FakeTcp implements HostTcp {
   }
   /** Bytes from the peer; held back while the socket is paused (see `pump`). */
   data(bytes: Uint8Array): void {
-    this.held.push(bytes.slice());
+    this.held.push(copyBytes(bytes, 0, bytes.length));
     this.pump();
   }
   /** The peer's FIN, behind its data. */
@@ -168,7 +169,7 @@ export class FakeUdp implements HostUdp {
 
   send(to: Endpoint, b: Uint8Array, off: number, len: number): void {
     if (this.closed) throw new Error('FakeUdp.send: the socket is closed');
-    this.sent.push({ to: copyOf(to), bytes: b.slice(off, off + len) });
+    this.sent.push({ to: copyOf(to), bytes: copyBytes(b, off, off + len) });
   }
   close(): void {
     this.closed = true;
@@ -200,7 +201,7 @@ export class FakePing implements HostPing {
 
   send(seq: number, b: Uint8Array, off: number, len: number, ttl: number): void {
     if (this.closed) throw new Error('FakePing.send: the socket is closed');
-    this.sent.push({ seq, bytes: b.slice(off, off + len), ttl });
+    this.sent.push({ seq, bytes: copyBytes(b, off, off + len), ttl });
   }
   close(): void {
     this.closed = true;

@@ -1,5 +1,5 @@
 import { newDropCounters } from '../../src/core/drop.ts';
-import { type FrameSink, type Link, newLinkStats } from '../../src/core/frame.ts';
+import { copyBytes, type FrameSink, type Link, newLinkStats } from '../../src/core/frame.ts';
 import { frameSummary } from '../../src/wire/summary.ts';
 
 /** A link that keeps what is sent and lets the test play the far end. */
@@ -15,7 +15,7 @@ export class TestLink implements Link {
   private sink: FrameSink | null = null;
   readonly tx: FrameSink = {
     frame: (b, off, len) => {
-      this.queued.push(b.slice(off, off + len));
+      this.queued.push(copyBytes(b, off, off + len));
     },
     flush: () => {
       this.sent.push(...this.queued.splice(0));
@@ -33,10 +33,10 @@ export class TestLink implements Link {
   /** One wake-up with these frames. */
   receive(...frames: Uint8Array[]): void {
     for (const f of frames) {
-      const b = new Uint8Array(f.length + 6); // in foreign memory, with bytes around that must not matter
-      b.fill(0xee);
+      const b = Buffer.alloc(f.length + 6, 0xee); // foreign memory, with bytes around that must not matter
       b.set(f, 2);
       this.sink!.frame(b, 2, f.length);
+      b.fill(0xdd); // the loan is over
     }
     this.sink!.flush();
   }
