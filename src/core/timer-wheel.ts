@@ -19,6 +19,8 @@ const LEVEL_BITS = 6;
 const SLOTS = 1 << LEVEL_BITS;
 const LEVELS = 4;
 const MAX_TICKS = 2 ** (LEVEL_BITS * LEVELS) - 1;
+/** Ticks that one slot of each level spans. */
+const WIDTH = [1, SLOTS, SLOTS ** 2, SLOTS ** 3] as const;
 
 /** One timer; made once for its owner, armed and disarmed as often as needed. */
 export class Timer {
@@ -116,7 +118,7 @@ export class TimerWheel {
       delta = Math.floor(delta / SLOTS);
       level++;
     }
-    const slot = level * SLOTS + (Math.floor(at / 2 ** (LEVEL_BITS * level)) % SLOTS);
+    const slot = level * SLOTS + (Math.floor(at / WIDTH[level]!) % SLOTS);
     const head = this.slots[slot]!;
     timer.next = head;
     timer.prev = null;
@@ -143,7 +145,7 @@ export class TimerWheel {
       }
       this.tick = next;
       for (let level = LEVELS - 1; level > 0; level--) {
-        if (next % 2 ** (LEVEL_BITS * level) === 0) this.drain(level, next);
+        if (next % WIDTH[level]! === 0) this.drain(level, next);
       }
       this.drain(0, next);
     }
@@ -152,7 +154,7 @@ export class TimerWheel {
 
   /** Empties the slot of `level` that `tick` opens: due timers fire, the others move to where they belong. */
   private drain(level: number, tick: number): void {
-    const slot = level * SLOTS + (Math.floor(tick / 2 ** (LEVEL_BITS * level)) % SLOTS);
+    const slot = level * SLOTS + (Math.floor(tick / WIDTH[level]!) % SLOTS);
     let timer = this.slots[slot]!;
     // Detached first: what a callback arms for this very slot belongs to the next round.
     const due: Timer[] = [];
@@ -175,7 +177,7 @@ export class TimerWheel {
     let best = Number.POSITIVE_INFINITY;
     for (let level = 0; level < LEVELS; level++) {
       if (this.population[level] === 0) continue;
-      const width = 2 ** (LEVEL_BITS * level);
+      const width = WIDTH[level]!;
       const base = Math.floor(this.tick / width);
       for (let i = 1; i <= SLOTS; i++) {
         if (this.slots[level * SLOTS + ((base + i) % SLOTS)] !== null) {
