@@ -45,9 +45,13 @@ export class BytePool {
     return this.out >= this.maxChunks;
   }
 
-  /** A chunk whose old contents are undefined, or null at the bound. */
-  take(): Chunk | null {
-    if (this.out >= this.maxChunks) return null;
+  /**
+   * A chunk whose old contents are undefined, or null at the bound.
+   *
+   * @param spare  chunks that must be left for others, for takers that can do without
+   */
+  take(spare = 0): Chunk | null {
+    if (this.out + spare >= this.maxChunks) return null;
     this.out++;
     return this.free.pop() ?? new Chunk();
   }

@@ -18,8 +18,8 @@
 import { Endpoint } from '../core/address.ts';
 import { seqInt } from '../core/seq.ts';
 import type { Timer } from '../core/timer-wheel.ts';
+import type { ConnectionList } from './connection-list.ts';
 import type { TcpEngine } from './engine.ts';
-import type { ConnectionList } from './list.ts';
 import { sendReset, sendSegment, sendSyn } from './output.ts';
 import { Receiver } from './receive.ts';
 import type { Segment } from './segment.ts';
@@ -113,7 +113,7 @@ export class TcpConnection {
     this.rcv.tsEnabled = limits.timestamps;
     this.rcv.rcvWindShift = scaleFor(limits.receiveBuffer);
     this.takeSyn(seg);
-    this.life.set(limits.deferMs);
+    this.life.setAt(this.engine.now + limits.deferMs);
   }
 
   /** Answers a deferred SYN with SYN,ACK. `path` must be set. Ignored when not deferred. */
@@ -127,10 +127,11 @@ export class TcpConnection {
     engine.readClock();
     this.user = user;
     this.pending = false;
+    this.rcv.start(this.rcv.irs); // the owner may have set a receive room meanwhile
     this.chooseMss();
     this.snd.start(engine.isnFor(this));
     this.chooseTimestamps();
-    this.life.set(engine.limits.handshakeMs);
+    this.life.setAt(engine.now + engine.limits.handshakeMs);
     sendSyn(this);
     engine.markDirty(this);
   }
@@ -160,7 +161,7 @@ export class TcpConnection {
     this.chooseMss();
     this.snd.start(engine.isnFor(this));
     this.chooseTimestamps();
-    this.life.set(limits.handshakeMs);
+    this.life.setAt(engine.now + limits.handshakeMs);
     sendSyn(this);
     engine.markDirty(this);
   }
@@ -331,7 +332,7 @@ export class TcpConnection {
   }
 
   restartTimeWait(): void {
-    this.life.set(this.engine.limits.timeWaitMs);
+    this.life.setAt(this.engine.now + this.engine.limits.timeWaitMs);
   }
 
   // Time and upkeep

@@ -90,8 +90,10 @@ function timestampPasses(c: TcpConnection, seg: Segment): boolean {
 function sequencePasses(c: TcpConnection, seg: Segment): boolean {
   const { engine, rcv } = c;
   if (rcv.acceptable(seg.seq, seg.span)) return true;
-  // Handshake segments that come again, and at a closed window an ACK may still be news (section 3.10.7.4).
+  // Handshake segments that come again; at a closed window a FIN, which needs no room (as Linux takes it), and an ACK may
+  // still be news (section 3.10.7.4).
   if (seg.isSyn && seg.seq === rcv.irs && c.state === TcpState.SynReceived) return true;
+  if (seg.isFin && seg.seq === rcv.rcvNxt && seg.span === 1) return true;
   if (
     rcv.rcvWnd === 0 &&
     seg.seq === rcv.rcvNxt &&

@@ -1,7 +1,5 @@
 // Segments on their way out: header, options, payload and checksum into the path's memory, once.
 
-import { putU16 } from '../wire/bytes.ts';
-import { combine, finish, partial, partialAdd } from '../wire/checksum.ts';
 import * as tcp from '../wire/tcp.ts';
 import type { TcpConnection } from './connection.ts';
 import { sackLeft, sackRight } from './receive.ts';
@@ -33,9 +31,8 @@ export function sendSegment(c: TcpConnection, flags: number, seq: number, dataLe
     const at = off + tcp.HEADER_LEN;
     tcp.writeDataOptions(b, at, rcv.tsEnabled, c.timestamp(), rcv.tsRecent, sacks, sackLeft, sackRight);
   }
-  const payloadSum = dataLen > 0 ? snd.copyOut(seq, dataLen, b, off + headerLen) : 0;
-  const sum = partialAdd(combine(path.pseudoSum, payloadSum), len);
-  putU16(b, off + 16, finish(partial(b, off, headerLen, sum)));
+  if (dataLen > 0) snd.copyOut(seq, dataLen, b, off + headerLen);
+  tcp.writeChecksum(b, off, len, path.pseudoSum);
   path.commit(off, len);
   if (fits) rcv.ackSent();
 }

@@ -2,8 +2,8 @@
 //
 // Bytes are kept in chunks of the engine's pool, laid out by their distance from a base sequence, and taken only for the
 // stretches that hold something; ranges of sequence numbers, sorted and disjoint, say which bytes are valid. The receive
-// window bounds the distance, MAX_RANGES the bookkeeping, the pool the bytes: what does not fit is dropped and will be
-// sent again. The object exists only while something is out of order.
+// window bounds the distance, MAX_RANGES the bookkeeping, the pool (but for the last quarter, which is for what is sent) the
+// bytes: what does not fit is dropped and will be sent again. The object exists only while something is out of order.
 
 import { type BytePool, CHUNK_BITS, CHUNK_MASK, CHUNK_SIZE, type Chunk } from '../core/byte-pool.ts';
 import { seqDiff, seqGe, seqGt, seqInt, seqLe, seqLt, seqMax } from '../core/seq.ts';
@@ -82,7 +82,7 @@ export class Reassembly {
     while (this.chunks.length <= lastChunk) this.chunks.push(null);
     for (let i = start >> CHUNK_BITS; i <= lastChunk; i++) {
       if (this.chunks[i] !== null) continue;
-      const chunk = this.pool.take();
+      const chunk = this.pool.take(this.pool.maxChunks >> 2);
       if (chunk === null) return false;
       this.chunks[i] = chunk;
     }

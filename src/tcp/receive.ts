@@ -186,7 +186,7 @@ export class Receiver {
       sendAck(this.c);
     } else {
       this.ackTimer ??= this.c.engine.wheel.timer(() => this.onAckTimer());
-      if (!this.ackTimer.armed) this.ackTimer.set(holdMs);
+      if (!this.ackTimer.armed) this.ackTimer.setAt(this.c.engine.now + holdMs);
     }
   }
 

@@ -369,6 +369,7 @@ export class LossRecovery {
     } else if (snd.sndWnd === 0 ? board.count > 0 || snd.unsent > 0 : board.count === 0 && snd.unsent > 0) {
       if (this.mode !== Mode.Persist) {
         this.persistMs = c.engine.now;
+        this.stallMs = c.engine.now;
         this.persistShift = 0;
       }
       mode = Mode.Persist;
@@ -480,7 +481,7 @@ export class LossRecovery {
   private probeWindow(): void {
     const { board, c, snd } = this;
     const { now, limits } = c.engine;
-    if (now - Math.max(c.lastHeardMs, this.stallMs) >= limits.giveUpMs && this.persistShift > 0) {
+    if (now - Math.max(c.lastHeardMs, this.stallMs) >= limits.giveUpMs) {
       c.fail('timeout', true);
       return;
     }

@@ -1,5 +1,6 @@
 // One received segment, its header fields read once. One object serves all segments of an engine.
 
+import { i32 } from '../wire/bytes.ts';
 import * as tcp from '../wire/tcp.ts';
 
 export class Segment {
@@ -20,8 +21,9 @@ export class Segment {
     this.b = b;
     this.off = tcp.payload(b, o);
     this.len = end - this.off;
-    this.seq = tcp.seq(b, o) | 0;
-    this.ack = tcp.ack(b, o) | 0;
+    // tcp.seq() and tcp.ack() as signed integers at once: above 2^31 unsigned ones can cost an allocation.
+    this.seq = i32(b, o + 4);
+    this.ack = i32(b, o + 8);
     this.flags = tcp.flags(b, o);
     this.window = tcp.window(b, o);
     this.options.parse(b, o);

@@ -2,10 +2,11 @@
 //
 // A deque of chunks from the engine's pool: bytes are copied in once when the owner writes, copied out into each segment
 // that carries them, and dropped from the front as the peer acknowledges. An empty buffer holds no chunk.
+//
+// The copy into a segment makes a view, the one allocation of a segment with payload: copying word by word without one
+// costs three times as much, and one loop that copies and sums words is within a seventh of copy and checksum in turn.
 
 import { type BytePool, CHUNK_BITS, CHUNK_MASK, CHUNK_SIZE, type Chunk } from '../core/byte-pool.ts';
-import { partial } from '../wire/checksum.ts';
-import { copySum } from './copy-sum.ts';
 
 export class SendBuffer {
   private readonly pool: BytePool;
@@ -40,25 +41,19 @@ export class SendBuffer {
     return done;
   }
 
-  /**
-   * Copies `len` bytes that start `at` bytes behind the front to `dst[off..]`; the range must be held. Gives the partial
-   * checksum of the copy.
-   */
-  copyOut(at: number, len: number, dst: Uint8Array, off: number): number {
+  /** Copies `len` bytes that start `at` bytes behind the front to `dst[off..]`; the range must be held. */
+  copyOut(at: number, len: number, dst: Uint8Array, off: number): void {
     let from = this.head + at;
-    const start = from & CHUNK_MASK;
-    if (start + len <= CHUNK_SIZE) return copySum(this.chunks[from >> CHUNK_BITS]!, start, len, dst, off);
     let left = len;
     let to = off;
     while (left > 0) {
-      const begin = from & CHUNK_MASK;
-      const n = Math.min(left, CHUNK_SIZE - begin);
-      dst.set(this.chunks[from >> CHUNK_BITS]!.bytes.subarray(begin, begin + n), to);
+      const start = from & CHUNK_MASK;
+      const n = Math.min(left, CHUNK_SIZE - start);
+      dst.set(this.chunks[from >> CHUNK_BITS]!.bytes.subarray(start, start + n), to);
       from += n;
       to += n;
       left -= n;
     }
-    return partial(dst, off, len, 0);
   }
 
   /** Drops `len` bytes from the front; at most what is held. */

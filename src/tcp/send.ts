@@ -211,9 +211,9 @@ export class Sender {
     return this.buffer.length + (this.finQueued ? 1 : 0) - seqDiff(this.sndNxt, this.bufSeq);
   }
 
-  /** Copies payload of sequence `seq` into a segment; gives its partial checksum. */
-  copyOut(seq: number, len: number, dst: Uint8Array, off: number): number {
-    return this.buffer.copyOut(seqDiff(seq, this.bufSeq), len, dst, off);
+  /** Copies payload of sequence `seq` into a segment. */
+  copyOut(seq: number, len: number, dst: Uint8Array, off: number): void {
+    this.buffer.copyOut(seqDiff(seq, this.bufSeq), len, dst, off);
   }
 
   /** Sends what may be sent now. */
