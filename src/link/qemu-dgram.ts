@@ -120,14 +120,17 @@ export class QemuDgramLink implements Link {
       maxTxFrame: this.mtu + FRAME_OVERHEAD,
       stats,
       drops,
-      onGone: () => this.lose(),
+      onGone: () => {
+        this.lose();
+        this.schedule();
+      },
     });
   }
 
   /** Runs again and again while the link is open: sees whether the peer is there, or still the same. */
   private look(): void {
     if (this.sender !== null && fileAt(this.options.remote) !== this.peerFile) this.lose();
-    else if (this.sender === null) this.reach();
+    if (this.sender === null) this.reach();
     this.schedule();
   }
 
@@ -160,7 +163,6 @@ export class QemuDgramLink implements Link {
     this.sender.close();
     this.sender = null;
     this.onState?.(false);
-    this.schedule();
   }
 }
 
