@@ -1,6 +1,7 @@
 // The life of a service process: it ends by a signal, by a failed start or by a defect, and each time in the same order.
 //
-//   SIGTERM, SIGINT, SIGHUP        clean up, exit 0
+//   SIGTERM, SIGINT                clean up, exit 0
+//   SIGHUP                         the terminal is gone, or nobody wants to hear of it: clean up, exit 0; else `onHangup`
 //   uncaught exception, rejection  log it, clean up, exit 70
 //   stop(status)                   clean up, exit with that status
 //
@@ -8,10 +9,21 @@
 // then those given to `atExit`, which are synchronous and run whatever happened before. Further signals while this goes
 // on are ignored: the bound holds, and a terminal often sends SIGINT to npm and to us.
 
+import { closeSync, constants, openSync } from 'node:fs';
 import type { Log } from './log.ts';
 import { EXIT_DEFECT, EXIT_FAILURE, EXIT_OK } from './usage-error.ts';
 
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+
+/** Whether this process has a terminal that controls it: not once that has been closed. */
+function hasTerminal(): boolean {
+  try {
+    closeSync(openSync('/dev/tty', constants.O_RDONLY | constants.O_NOCTTY | constants.O_NONBLOCK));
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 export class Lifecycle {
   private readonly log: Log;
@@ -20,6 +32,9 @@ export class Lifecycle {
   private readonly finals: (() => void)[] = [];
   private status = EXIT_OK;
   private ending = false;
+  private hadTerminal = false;
+  /** Called for a SIGHUP that somebody sent, not for that of a terminal which was closed. */
+  onHangup: (() => void) | null = null;
 
   /** @param boundMs  time for all deferred functions together, milliseconds */
   constructor(log: Log, boundMs: number) {
@@ -29,8 +44,13 @@ export class Lifecycle {
 
   /** Takes over signals and uncaught exceptions, and keeps the process alive until it is stopped. */
   begin(): void {
+    this.hadTerminal = hasTerminal();
     for (const signal of SIGNALS) {
       process.on(signal, () => {
+        if (signal === 'SIGHUP' && this.onHangup !== null && !(this.hadTerminal && !hasTerminal())) {
+          if (!this.ending) this.onHangup();
+          return;
+        }
         if (!this.ending) this.log.debug(`${signal}: ending`);
         this.stop(EXIT_OK);
       });

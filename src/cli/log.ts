@@ -29,30 +29,41 @@ const LIMIT_MS = 10_000;
 /** Keys that are kept apart; a program with more has made keys of something that is not fixed. */
 const MAX_KEYS = 256;
 
-export interface LoggerOptions {
-  /** Name in front of every line. */
-  readonly name: string;
+export interface LogSettings {
   readonly quiet?: boolean;
   readonly verbose?: boolean;
+}
+
+const rankOf = (level: LogSettings): number => (level.quiet ? RANK.error : level.verbose ? RANK.debug : RANK.info);
+
+export interface LoggerOptions extends LogSettings {
+  /** Name in front of every line. */
+  readonly name: string;
   readonly sinks: readonly LogSink[];
   /** Monotonic milliseconds. */
   readonly now?: () => number;
 }
 
 export class Logger implements Log {
-  readonly verbose: boolean;
   private readonly name: string;
-  private readonly rank: number;
+  private rank: number;
   private readonly now: () => number;
   private sinks: LogSink[];
   private readonly keys = new Map<string, { untilMs: number; left: number }>();
 
   constructor(options: LoggerOptions) {
     this.name = options.name;
-    this.rank = options.quiet ? RANK.error : options.verbose ? RANK.debug : RANK.info;
-    this.verbose = this.rank >= RANK.debug;
+    this.rank = rankOf(options);
     this.now = options.now ?? (() => performance.now());
     this.sinks = [...options.sinks];
+  }
+
+  get verbose(): boolean {
+    return this.rank >= RANK.debug;
+  }
+
+  setLevel(level: LogSettings): void {
+    this.rank = rankOf(level);
   }
 
   addSink(sink: LogSink): void {
@@ -112,6 +123,8 @@ export const stderrSink: LogSink = (line) => {
 /** An open --log file: a sink, and what ends it. */
 export interface LogFile {
   readonly sink: LogSink;
+  /** Goes on in a new file when the old one was moved away. Throws ERR_VDE_SYSTEM, and then goes on in the old one. */
+  reopen(): void;
   close(): void;
 }
 
@@ -121,16 +134,7 @@ export interface LogFile {
  * @throws VdeError  ERR_VDE_SYSTEM
  */
 export function openLogFile(path: string, wallClock: () => Date = () => new Date()): LogFile {
-  let fd: number;
-  try {
-    const flags =
-      constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-    fd = openSync(path, flags, 0o600);
-  } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code;
-    const why = reason === 'ELOOP' ? 'it is a symbolic link' : reason;
-    throw new VdeError('ERR_VDE_SYSTEM', `cannot open the log file ${path}: ${why}`, { cause: error });
-  }
+  let fd = openForAppend(path);
   let open = true;
   return {
     sink: (line) => {
@@ -141,9 +145,27 @@ export function openLogFile(path: string, wallClock: () => Date = () => new Date
         // The disk is full or the file system gone: the service matters more than its log.
       }
     },
+    reopen: () => {
+      if (!open) return;
+      const fresh = openForAppend(path);
+      closeSync(fd);
+      fd = fresh;
+    },
     close: () => {
       if (open) closeSync(fd);
       open = false;
     },
   };
+}
+
+function openForAppend(path: string): number {
+  try {
+    const flags =
+      constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+    return openSync(path, flags, 0o600);
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code;
+    const why = reason === 'ELOOP' ? 'it is a symbolic link' : reason;
+    throw new VdeError('ERR_VDE_SYSTEM', `cannot open the log file ${path}: ${why}`, { cause: error });
+  }
 }

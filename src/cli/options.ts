@@ -67,7 +67,10 @@ export interface CommandSpec {
 
 /** Exit statuses as the docs print them; the numbers are the constants of usage-error.ts. */
 export const EXIT_STATUS: readonly { readonly status: number; readonly what: string }[] = [
-  { status: 0, what: 'ended by SIGTERM, SIGINT or SIGHUP; with -d: the service is ready' },
+  {
+    status: 0,
+    what: 'ended by SIGTERM or SIGINT, or with its terminal; with `-`: by the end of input; with -d: the service is ready',
+  },
   { status: 1, what: 'the service could not be started, or did not end in order' },
   { status: 2, what: 'the command line makes no sense' },
   { status: 70, what: 'a defect of the program: the reason is on standard error' },

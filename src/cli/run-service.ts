@@ -3,9 +3,9 @@
 import { VdeError } from '../core/errors.ts';
 import { ReadyChannel, runInBackground } from './daemon.ts';
 import { Lifecycle } from './lifecycle.ts';
-import { type Log, Logger, openLogFile, stderrSink } from './log.ts';
+import { type Log, type LogFile, Logger, openLogFile, stderrSink } from './log.ts';
 import { createPidFile } from './pidfile.ts';
-import { EXIT_DEFECT, EXIT_FAILURE } from './usage-error.ts';
+import { EXIT_DEFECT, EXIT_FAILURE, EXIT_OK } from './usage-error.ts';
 
 /** The options of a command that concern the process, with absolute paths. */
 export interface ProcessOptions {
@@ -26,6 +26,8 @@ export const DEFAULT_LIMITS: ServiceLimits = { readyMs: 10_000, shutdownMs: 2000
 
 /** A service that has been started. */
 export interface Closable {
+  /** Fulfilled when there is nothing left to serve: null in order, else why. */
+  readonly ended: Promise<VdeError | null>;
   close(): Promise<void>;
 }
 
@@ -34,6 +36,7 @@ export interface Closable {
  *
  * @param name      the command, for messages and to recognise its own pid files
  * @param start     starts the service; rejects with a VdeError when it cannot, and leaves nothing behind then
+ * @param reload    on SIGHUP, after the log file was opened anew; without it SIGHUP ends the service
  * @param announce  prints the start-up text; called once, and not with `quiet`
  */
 export async function runService<T extends Closable>(
@@ -42,6 +45,7 @@ export async function runService<T extends Closable>(
   start: (log: Log) => Promise<T>,
   announce: (service: T, log: Log) => void,
   limits: ServiceLimits = DEFAULT_LIMITS,
+  reload: ((service: T, log: Logger) => Promise<void>) | null = null,
 ): Promise<void> {
   const channel = options.daemon ? ReadyChannel.inherit() : null;
   if (options.daemon && channel === null) {
@@ -52,7 +56,7 @@ export async function runService<T extends Closable>(
   const lifecycle = new Lifecycle(log, limits.shutdownMs);
   lifecycle.begin();
   try {
-    prepare(name, options, log, lifecycle);
+    const logFile = prepare(name, options, log, lifecycle);
     const starting = start(log);
     lifecycle.defer(async () => {
       const service = await starting.catch(() => null);
@@ -60,6 +64,11 @@ export async function runService<T extends Closable>(
     });
     const service = await starting;
     if (lifecycle.stopping) return;
+    void service.ended.then((why) => {
+      if (why !== null) log.error(why.message);
+      lifecycle.stop(why === null ? EXIT_OK : EXIT_FAILURE);
+    });
+    if (reload !== null) lifecycle.onHangup = reloader(() => reload(service, log), log, logFile);
     if (!options.quiet) announce(service, log);
     if (channel !== null) {
       log.removeSink(stderrSink);
@@ -73,11 +82,30 @@ export async function runService<T extends Closable>(
   }
 }
 
+/** What SIGHUP does: one reload after the other, whose failure changes nothing and is told. */
+function reloader(reload: () => Promise<void>, log: Logger, logFile: LogFile | null): () => void {
+  let last = Promise.resolve();
+  const once = async (): Promise<void> => {
+    try {
+      logFile?.reopen();
+      await reload();
+    } catch (error) {
+      if (!(error instanceof VdeError)) throw error;
+      log.error(`SIGHUP: nothing was changed: ${error.message}`);
+    }
+  };
+  return () => {
+    last = last.then(once);
+  };
+}
+
 /** Log file, pid file and working directory. */
-function prepare(name: string, options: ProcessOptions, log: Logger, lifecycle: Lifecycle): void {
+function prepare(name: string, options: ProcessOptions, log: Logger, lifecycle: Lifecycle): LogFile | null {
+  let logFile: LogFile | null = null;
   if (options.log !== null) {
     const file = openLogFile(options.log);
     log.addSink(file.sink);
+    logFile = file;
     lifecycle.atExit(() => file.close());
   }
   if (options.pidfile !== null) {
@@ -88,4 +116,5 @@ function prepare(name: string, options: ProcessOptions, log: Logger, lifecycle: 
     }
   }
   if (options.daemon) process.chdir('/');
+  return logFile;
 }

@@ -1,12 +1,12 @@
 // Start-up text: the original's lines, which scripts read, then ours.
 
 import { formatIpv4 } from '../core/address.ts';
-import { formatForward, listensEverywhere } from './forward.ts';
+import { type Forward, formatForward, listensEverywhere } from './forward.ts';
 import type { SlirpvdeConfig } from './slirpvde-config.ts';
 import type { SlirpvdeState } from './slirpvde-service.ts';
 
 /** The block that the original prints, same columns. */
-export function classicBanner(config: SlirpvdeConfig, socket: string): string[] {
+export function classicBanner(config: SlirpvdeConfig, socket: string, displays: readonly Forward[] = []): string[] {
   const values: [string, string][] = [
     ['virtual_host', `${formatIpv4(config.network.address)}/${config.network.prefixLen}`],
     ['DNS         ', formatIpv4(config.nameserver)],
@@ -15,6 +15,9 @@ export function classicBanner(config: SlirpvdeConfig, socket: string): string[] 
   values.push(['vde switch  ', socket]);
   for (const forward of config.forwards)
     values.push([`redir ${forward.protocol.toUpperCase()}   `, formatForward(forward)]);
+  for (const { path, guest } of config.unixForwards) values.push(['redir TCP   ', `${path}:${guest}`]);
+  for (const display of displays) values.push(['redir X     ', formatForward(display)]);
+  for (const { port, path } of config.unixServices) values.push(['redir UNIX  ', `${port}:${path}`]);
   const head = 'Starting slirpvde: ';
   return values.map(([name, value], i) => `${i === 0 ? head : ' '.repeat(head.length)}${name}=${value}`);
 }
@@ -25,12 +28,18 @@ export function stateLines(config: SlirpvdeConfig, state: SlirpvdeState): string
   const lines: string[] = [];
   if (state.role === 'joined') {
     lines.push(`joined the switch at ${state.socket}`);
-  } else {
+  } else if (state.role === 'embedded') {
     lines.push(
       `no switch was listening at ${state.socket}: serving as switch too; guests join it with`,
       `  qemu-system-x86_64 -netdev vde,id=n0,sock=${state.socket} -device virtio-net-pci,netdev=n0 ...`,
       `  vde_plug vde://${state.socket} tap://tap0`,
       `  vdens vde://${state.socket}`,
+    );
+  }
+  for (const path of config.qemuStreams) {
+    lines.push(
+      'guests of QEMU join with',
+      `  qemu-system-x86_64 -netdev stream,id=n0,addr.type=unix,addr.path=${path} -device virtio-net-pci,netdev=n0 ...`,
     );
   }
   lines.push(

@@ -8,14 +8,27 @@
 //   the router's address answers DNS too.
 
 import { resolve } from 'node:path';
-import { formatIpv4, type Ipv4Network, ipv4Mask, parseIpv4 } from '../core/address.ts';
+import { type Endpoint, formatIpv4, type Ipv4Network, ipv4Mask, parseIpv4 } from '../core/address.ts';
 import { type Forward, formatForward, parseForward } from './forward.ts';
 import type { ParsedCommand } from './parse.ts';
 import { UsageError } from './usage-error.ts';
+import {
+  type Display,
+  isUnixForward,
+  parseDisplay,
+  parseQemuDgram,
+  parseUnixForward,
+  parseUnixService,
+  type QemuDgramPaths,
+  type UnixForward,
+  type UnixService,
+} from './ways.ts';
 
 export interface SlirpvdeConfig {
   /** Control directory, absolute; null: try the usual places. */
   readonly socket: string | null;
+  /** Frames come and go on standard input and output. */
+  readonly stdio: boolean;
   /** Port of the switch, 1 to 2^24 - 1; null: any. */
   readonly port: number | null;
   /** Name of the group that may use our sockets. */
@@ -36,6 +49,15 @@ export interface SlirpvdeConfig {
   /** Guests reach the host's loopback at the router's address. */
   readonly hostLoopback: boolean;
   readonly forwards: readonly Forward[];
+  readonly displays: readonly Display[];
+  readonly unixForwards: readonly UnixForward[];
+  readonly unixServices: readonly UnixService[];
+  /** Sockets that guests of QEMU connect to, and sockets of a QEMU that listens; absolute paths, as all here. */
+  readonly qemuStreams: readonly string[];
+  readonly qemuConnects: readonly string[];
+  readonly qemuDgrams: readonly QemuDgramPaths[];
+  /** Configuration file that the above came from too, absolute. */
+  readonly config: string | null;
   readonly daemon: boolean;
   /** Absolute paths, or null. */
   readonly pidfile: string | null;
@@ -47,6 +69,8 @@ export interface SlirpvdeConfig {
 
 export const MIN_MTU = 576; // RFC 791 section 3.1: what every host must take
 export const MAX_MTU = 9216; // a VDE frame holds 9234 bytes: Ethernet header, one tag, and this
+/** With links that carry the longest frames there are (qemu-stream.ts). */
+export const MAX_STREAM_MTU = 65_532;
 const DEFAULT_MTU = 1500;
 const MAX_SWITCH_PORT = 0xffffff; // 24 bits in the VDE request
 
@@ -79,13 +103,34 @@ export function slirpvdeConfig(parsed: ParsedCommand, cwd: string): SlirpvdeConf
   const names = nameservers(network, text('nameserver'));
   const taken = [network.address, names.dnsAddress];
   const port = switchPort(text('port')) ?? socket.port;
+  const read = (option: string, value: string): string => absolutePath(option, value, cwd);
+  const check = <T extends { guest: Endpoint }>(option: string, value: string, forward: T): T =>
+    checkForward(network, taken, option, value, forward);
+  const unixForwards = list('tcp')
+    .filter(isUnixForward)
+    .map((value) => check('-L', value, parseUnixForward('-L', value, read)));
+  const unixServices = list('unix').map((value) => parseUnixService(value, read));
+  const displays = list('display').map((value) => check('-X', value, parseDisplay(value)));
+  const qemuStreams = list('qemuStream').map((value) => read('--qemu-stream', value));
+  const qemuConnects = list('qemuConnect').map((value) => read('--qemu-connect', value));
+  const qemuDgrams = list('qemuDgram').map((value) => parseQemuDgram(value, read));
+  checkUnix(unixForwards, unixServices, names.dnsAddress === network.address);
+  const streams = qemuStreams.length + qemuConnects.length;
+  if (streams + qemuDgrams.length > 0 && flag('noSwitch')) {
+    throw new UsageError('guests of QEMU are ports of the embedded switch', 'leave out --no-switch');
+  }
+  if (socket.stdio && flag('daemon')) {
+    throw new UsageError("'-' and --daemon exclude each other: frames come on standard input");
+  }
+  const ports = list('tcp').filter((value) => !isUnixForward(value));
   const forwards = [
-    ...list('tcp').map((value) => checkForward(network, taken, '-L', value, parseForward('tcp', '-L', value))),
+    ...ports.map((value) => checkForward(network, taken, '-L', value, parseForward('tcp', '-L', value))),
     ...list('udp').map((value) => checkForward(network, taken, '-U', value, parseForward('udp', '-U', value))),
   ];
   checkTwice(forwards);
   return {
     socket: socket.path,
+    stdio: socket.stdio,
     port,
     group: text('group'),
     mode: socketMode(text('mode')),
@@ -93,14 +138,21 @@ export function slirpvdeConfig(parsed: ParsedCommand, cwd: string): SlirpvdeConf
     network,
     ...names,
     dhcp: dhcpValue === undefined ? null : { start: dhcpStart(network, taken, text('dhcp')) },
-    mtu: mtu(text('mtu')),
+    mtu: mtu(text('mtu'), streams > 0 ? MAX_STREAM_MTU : MAX_MTU),
     hostLoopback: !flag('noHostLoopback'),
     forwards,
+    displays,
+    unixForwards,
+    unixServices,
+    qemuStreams,
+    qemuConnects,
+    qemuDgrams,
+    config: path('config'),
     daemon: flag('daemon'),
     pidfile: path('pidfile'),
     log: path('log'),
     capture: path('capture'),
-    quiet: flag('quiet'),
+    quiet: flag('quiet') || (socket.stdio && !flag('verbose')),
     verbose: flag('verbose'),
   };
 }
@@ -133,7 +185,7 @@ function switchSocket(
   option: string | null,
   dhcp: boolean,
   cwd: string,
-): { path: string | null; port: number | null } {
+): { path: string | null; port: number | null; stdio: boolean } {
   const word = positionals[0];
   if (word !== undefined && option !== null) {
     throw new UsageError(`the switch is named twice: --sock '${option}' and '${word}'`);
@@ -145,29 +197,24 @@ function switchSocket(
     );
   }
   let value = word ?? option;
-  if (value === null) return { path: null, port: null };
+  if (value === null) return { path: null, port: null, stdio: false };
   if (value === '') throw new UsageError('the control directory is an empty name');
-  if (value === '-') {
-    throw new UsageError(
-      "'-' (frames on standard input and output) is not served",
-      'give the control directory of a switch',
-    );
-  }
+  if (value === '-') return { path: null, port: null, stdio: true };
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(value);
   if (scheme !== null) {
     if (scheme[1]!.toLowerCase() !== 'vde') {
       throw new UsageError(`cannot join '${value}': only vde:// and plain paths name switches`);
     }
     value = value.slice(scheme[0].length);
-    if (value === '') return { path: null, port: null };
+    if (value === '') return { path: null, port: null, stdio: false };
   }
   const bracket = /\[([^[\]]*)\]$/.exec(value);
-  if (bracket === null) return { path: absolutePath('--sock', value, cwd), port: null };
+  if (bracket === null) return { path: absolutePath('--sock', value, cwd), port: null, stdio: false };
   const before = value.slice(0, bracket.index);
   if (!/^\d{1,8}$/.test(bracket[1]!) || before === '') {
     throw new UsageError(`cannot read '${value}'`, 'expected DIR or DIR[PORT], where PORT is a number');
   }
-  return { path: absolutePath('--sock', before, cwd), port: switchPort(bracket[1]!) };
+  return { path: absolutePath('--sock', before, cwd), port: switchPort(bracket[1]!), stdio: false };
 }
 
 function switchPort(value: string | null): number | null {
@@ -193,11 +240,11 @@ function socketMode(value: string | null): number | null {
   return Number.parseInt(value, 8);
 }
 
-function mtu(value: string | null): number {
+function mtu(value: string | null, most: number): number {
   if (value === null) return DEFAULT_MTU;
   const bytes = /^\d{1,5}$/.test(value) ? Number(value) : 0;
-  if (bytes < MIN_MTU || bytes > MAX_MTU) {
-    throw new UsageError(`option '--mtu': '${value}' is not between ${MIN_MTU} and ${MAX_MTU}`);
+  if (bytes < MIN_MTU || bytes > most) {
+    throw new UsageError(`option '--mtu': '${value}' is not between ${MIN_MTU} and ${most}`);
   }
   return bytes;
 }
@@ -270,13 +317,13 @@ function dhcpStart(network: Ipv4Network, taken: readonly number[], value: string
   return start;
 }
 
-function checkForward(
+function checkForward<T extends { readonly guest: Endpoint }>(
   network: Ipv4Network,
   taken: readonly number[],
   option: string,
   text: string,
-  forward: Forward,
-): Forward {
+  forward: T,
+): T {
   const guest = forward.guest.w3 >>> 0;
   const why = !isHost(network, guest)
     ? `${forward.guest.host} is not the address of a host in ${cidr(network)}`
@@ -287,6 +334,20 @@ function checkForward(
     throw new UsageError(`option '${option}': bad forward '${text}': ${why}`, '', 'ERR_VDE_BAD_FORWARD');
   }
   return forward;
+}
+
+/** A path or a port of the router has one meaning, and TCP port 53 is taken where the router answers DNS. */
+function checkUnix(forwards: readonly UnixForward[], services: readonly UnixService[], dnsHere: boolean): void {
+  const bad = (message: string): never => {
+    throw new UsageError(message, '', 'ERR_VDE_BAD_FORWARD');
+  };
+  const paths = new Set<string>();
+  for (const { path } of forwards) if (paths.size === paths.add(path).size) bad(`two forwards of ${path}`);
+  const ports = new Set<number>();
+  for (const { port } of services) {
+    if (ports.size === ports.add(port).size) bad(`option '-x': port ${port} of the router leads to two sockets`);
+    if (port === 53 && dnsHere) bad("option '-x': port 53 of the router is that of DNS");
+  }
 }
 
 /** The same port of the host cannot lead to two guests. */

@@ -4,6 +4,7 @@ import type { CommandSpec } from './options.ts';
 
 const NETWORK = 'Network';
 const SWITCH = 'Switch';
+const GUESTS = 'Guests without VDE';
 const FORWARDS = 'Port forwards';
 const PROCESS = 'Process';
 const HELP = 'Help';
@@ -31,7 +32,8 @@ export const SLIRPVDE: CommandSpec = {
       group: SWITCH,
       help: 'control directory of the switch',
       details:
-        'May also be given as the only argument without an option. A switch port may be named in brackets behind it: ' +
+        'May also be given as the only argument without an option. `-` stands for frames on standard input and output, ' +
+        'as vde_plug has them; it implies --quiet. A switch port may be named in brackets behind it: ' +
         '`/tmp/vde.ctl[7]`. Without it the places where switches usually are get tried in turn.',
       defaultText: '/var/run/vde.ctl or /tmp/vde.ctl',
     },
@@ -69,6 +71,42 @@ export const SLIRPVDE: CommandSpec = {
       argument: { kind: 'none' },
       group: SWITCH,
       help: 'only join a switch that runs, never become one',
+    },
+    {
+      key: 'qemuStream',
+      short: [],
+      long: ['qemu-stream'],
+      added: true,
+      argument: { kind: 'required', name: 'PATH' },
+      repeatable: true,
+      group: GUESTS,
+      help: 'listen at PATH for guests of QEMU: -netdev stream,id=n0,addr.type=unix,addr.path=PATH',
+      details:
+        'Any number of guests, each a port of the embedded switch; --no-switch is refused. Needs no native addon: ' +
+        'where that is missing, and without --sock, the VDE socket is left out.',
+    },
+    {
+      key: 'qemuConnect',
+      short: [],
+      long: ['qemu-connect'],
+      added: true,
+      argument: { kind: 'required', name: 'PATH' },
+      repeatable: true,
+      group: GUESTS,
+      help: 'the same with a QEMU that listens at PATH (server=on)',
+      details: 'Tried again until it does, and when it has ended.',
+    },
+    {
+      key: 'qemuDgram',
+      short: [],
+      long: ['qemu-dgram'],
+      added: true,
+      argument: { kind: 'required', name: 'LOCAL,REMOTE' },
+      repeatable: true,
+      group: GUESTS,
+      help: 'a guest of QEMU on datagrams: LOCAL is made here, REMOTE by QEMU',
+      details:
+        'The other side is `-netdev dgram,id=n0,local.type=unix,local.path=REMOTE,remote.type=unix,remote.path=LOCAL`.',
     },
     {
       key: 'host',
@@ -112,7 +150,8 @@ export const SLIRPVDE: CommandSpec = {
       argument: { kind: 'required', name: 'BYTES' },
       group: NETWORK,
       help: 'largest IP packet on the guest network, 576 to 9216',
-      details: 'A switch that is joined may carry less: classic ones stop at 1500.',
+      details:
+        'Up to 65532 with --qemu-stream or --qemu-connect; links of VDE then carry 9216. A switch that is joined may carry less: classic ones stop at 1500.',
       defaultText: '1500',
     },
     {
@@ -134,8 +173,9 @@ export const SLIRPVDE: CommandSpec = {
       group: FORWARDS,
       help: 'forward a TCP port of this host to a guest: [ADDR:]PORT:GUEST:GUESTPORT',
       details:
-        'Without ADDR the port is opened on all addresses of this host. May be given more than once. A forward that ' +
-        'cannot be parsed or opened ends the start.',
+        'Without ADDR the port is opened on all addresses of this host. `/PATH:GUEST:GUESTPORT` forwards a Unix socket ' +
+        'that is made at PATH, mode 0600. May be given more than once. A forward that cannot be parsed or opened ends ' +
+        'the start.',
     },
     {
       key: 'udp',
@@ -146,6 +186,41 @@ export const SLIRPVDE: CommandSpec = {
       repeatable: true,
       group: FORWARDS,
       help: 'the same for UDP',
+    },
+    {
+      key: 'display',
+      short: ['X'],
+      long: ['x11fwd'],
+      added: ['x11fwd'],
+      argument: { kind: 'required', name: 'GUEST[:DISPLAY]' },
+      repeatable: true,
+      group: FORWARDS,
+      help: 'forward the first free port of this host from 6000 to 6100 to an X display of a guest',
+      details: 'The port is printed. `.SCREEN` behind the display is ignored.',
+    },
+    {
+      key: 'unix',
+      short: ['x'],
+      long: ['unixfwd'],
+      added: ['unixfwd'],
+      argument: { kind: 'required', name: 'PORT:PATH' },
+      repeatable: true,
+      group: FORWARDS,
+      help: 'lead TCP connections of guests to PORT of the router to the Unix socket PATH of this host',
+    },
+    {
+      key: 'config',
+      short: [],
+      long: ['config'],
+      added: true,
+      argument: { kind: 'required', name: 'FILE' },
+      group: PROCESS,
+      help: 'read further options from FILE, and again on SIGHUP',
+      details:
+        'A line is the long name of an option and its value, `tcpfwd 8022:10.0.2.15:22`; empty lines and those that ' +
+        'begin with `#` are skipped. The command line counts more; repeatable options add up. SIGHUP applies changed ' +
+        'forwards, --no-host-loopback, --quiet and --verbose; a file that is wrong changes nothing, and a line in the ' +
+        'log says why.',
     },
     {
       key: 'daemon',
@@ -173,7 +248,7 @@ export const SLIRPVDE: CommandSpec = {
       argument: { kind: 'required', name: 'FILE' },
       group: PROCESS,
       help: 'append messages to FILE (mode 0600)',
-      details: 'Without it, messages of a daemon are lost once it is ready.',
+      details: 'Without it, messages of a daemon are lost once it is ready. Opened anew on SIGHUP.',
     },
     {
       key: 'capture',
@@ -237,6 +312,14 @@ export const SLIRPVDE: CommandSpec = {
     {
       command: 'slirpvde -H 192.168.5.1/24 -N 192.168.5.1 /tmp/vde.ctl',
       what: 'Another network; router and DNS are one.',
+    },
+    {
+      command: 'slirpvde --dhcp --qemu-stream /tmp/qemu.sock',
+      what: 'Guests of QEMU without VDE: -netdev stream at that path.',
+    },
+    {
+      command: 'dpipe vde_plug /tmp/vde.ctl = ssh HOST slirpvde -dhcp -',
+      what: 'The switch is here, the way to the world is that of HOST.',
     },
   ],
   files: [

@@ -1,50 +1,32 @@
 // Puts slirpvde together: the link (a switch's port, or a switch of our own), the router on it, and its services.
 //
-//   joined     Link = VdeClient of the switch at the socket
-//   embedded   VdeServer at the socket --endpoints--> Switch <--memory pair--> Link
-//
+// The link and the switch are those of slirpvde-link.ts.
 // Everything that can fail does so before the promise is fulfilled, and takes back what was done.
 
+import { endpointIpv4 } from '../core/address.ts';
 import { SystemClock } from '../core/clock.ts';
 import { VdeError } from '../core/errors.ts';
-import { FrameMemory, type Link } from '../core/frame.ts';
+import { FrameMemory } from '../core/frame.ts';
 import { TimerWheel } from '../core/timer-wheel.ts';
 import { openFilesLimit } from '../host/limits.ts';
 import { createNodeHostNet } from '../host/node-host-net.ts';
 import { createRandom } from '../host/random.ts';
 import { ResolverConfig } from '../host/resolver-config.ts';
-import {
-  CapturedLink,
-  CaptureFile,
-  defaultControlDirectory,
-  groupId,
-  memoryPair,
-  VdeClient,
-  VdeServer,
-} from '../link/index.ts';
+import { CapturedLink, CaptureFile } from '../link/index.ts';
 import { Router } from '../router/index.ts';
 import { MemoryLeaseStore } from '../services/index.ts';
-import { portAllocator, Switch } from '../switch/index.ts';
+import type { Forward } from './forward.ts';
 import type { Log } from './log.ts';
 import type { SlirpvdeConfig } from './slirpvde-config.ts';
+import { attach, type Closer } from './slirpvde-link.ts';
+import { applyConfig } from './slirpvde-reload.ts';
 import type { SlirpvdeService, SlirpvdeState } from './slirpvde-service.ts';
+import { DISPLAY_PORTS, type Display } from './ways.ts';
 
-const DESCRIPTION = 'slirpvde:';
-/** Ports of the embedded switch; each guest takes one. */
-const EMBEDDED_PORTS = 1025;
 /** Flows at most, whatever the limit on open files. */
 const MAX_FLOWS = 16_384;
 /** Share of the descriptors that flows may use: the rest is for guests' control connections, DNS and forwards. */
 const FLOW_SHARE = 0.7;
-
-/** What was opened, closed in reverse order. */
-type Closer = () => void | Promise<void>;
-
-interface Attached {
-  readonly link: Link;
-  readonly socket: string;
-  readonly role: SlirpvdeState['role'];
-}
 
 export async function startSlirpvde(config: SlirpvdeConfig, log: Log): Promise<SlirpvdeService> {
   const closers: Closer[] = [];
@@ -52,19 +34,34 @@ export async function startSlirpvde(config: SlirpvdeConfig, log: Log): Promise<S
     for (let closer = closers.pop(); closer !== undefined; closer = closers.pop()) await closer();
   };
   try {
-    const state = await start(config, log, closers);
-    return { state, close };
+    const { state, ended, router, resolver } = await start(config, log, closers);
+    let current = config;
+    const reload = async (next: SlirpvdeConfig | null): Promise<string[]> => {
+      resolver.reread();
+      if (next === null) return [];
+      const lines = await applyConfig(router, current, next);
+      current = next;
+      return lines;
+    };
+    return { state, ended, reload, close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promise<SlirpvdeState> {
+interface Started {
+  readonly state: SlirpvdeState;
+  readonly ended: Promise<VdeError | null>;
+  readonly router: Router;
+  readonly resolver: ResolverConfig;
+}
+
+async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promise<Started> {
   const memory = new FrameMemory();
   const wheel = new TimerWheel(new SystemClock());
   const mac = routerMac(config.network.address);
-  const attached = await attach(config, log, memory, wheel, mac, closers);
+  const attached = await attach({ config, log, memory, wheel, mac, closers });
   let link = attached.link;
   if (config.capture !== null) {
     const file = await CaptureFile.open({ path: config.capture, application: 'slirpvde' });
@@ -77,6 +74,7 @@ async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promi
   const host = createNodeHostNet();
   closers.push(() => host.close());
   const { network } = config;
+  const resolver = new ResolverConfig({ clock: wheel.clock });
   const router = new Router({
     link,
     memory,
@@ -90,7 +88,7 @@ async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promi
     network: network.network,
     mask: network.mask,
     hostLoopback: config.hostLoopback,
-    dns: { address: config.dnsAddress, upstreams: new ResolverConfig({ clock: wheel.clock }) },
+    dns: { address: config.dnsAddress, upstreams: resolver },
     dhcp:
       config.dhcp === null
         ? null
@@ -107,80 +105,30 @@ async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promi
   });
   closers.push(() => router.close());
   for (const forward of config.forwards) await router.addForward(forward);
+  for (const forward of config.unixForwards) await router.unixForwards.add(forward);
+  for (const service of config.unixServices) router.unixForwards.addService(service);
+  const displays: Forward[] = [];
+  for (const display of config.displays) displays.push(await openDisplay(router, display));
   router.announce();
-  return { socket: attached.socket, role: attached.role, pingProblem: host.pingProblem };
+  const { socket, role, ended } = attached;
+  return { state: { socket, role, displays, pingProblem: host.pingProblem }, ended, router, resolver };
 }
 
 /** The original's MAC address: 52:55 and the router's IPv4 address. */
 const routerMac = (address: number): Uint8Array =>
   Uint8Array.of(0x52, 0x55, address >>> 24, (address >>> 16) & 255, (address >>> 8) & 255, address & 255);
 
-async function attach(
-  config: SlirpvdeConfig,
-  log: Log,
-  memory: FrameMemory,
-  wheel: TimerWheel,
-  mac: Uint8Array,
-  closers: Closer[],
-): Promise<Attached> {
-  try {
-    return await join(config, log, memory, closers);
-  } catch (error) {
-    const absent = error instanceof VdeError && error.code === 'ERR_VDE_NO_SWITCH';
-    if (!absent || !config.embeddedSwitch) throw error;
+/** Forwards the first free port of the host to a display of a guest; the rule. */
+async function openDisplay(router: Router, { guest }: Display): Promise<Forward> {
+  for (let port = DISPLAY_PORTS.first; port <= DISPLAY_PORTS.last; port++) {
+    const forward: Forward = { protocol: 'tcp', listen: endpointIpv4(0, port), guest };
+    try {
+      await router.addForward(forward);
+      return forward;
+    } catch (error) {
+      if ((error as Error & { cause?: NodeJS.ErrnoException }).cause?.code !== 'EADDRINUSE') throw error;
+    }
   }
-  try {
-    return await embed(config, log, memory, wheel, mac, closers);
-  } catch (error) {
-    // Somebody else became the switch between our two looks: join it.
-    if (!(error instanceof VdeError) || error.code !== 'ERR_VDE_SWITCH_RUNNING') throw error;
-    return await join(config, log, memory, closers);
-  }
-}
-
-async function join(config: SlirpvdeConfig, log: Log, memory: FrameMemory, closers: Closer[]): Promise<Attached> {
-  const client = await VdeClient.connect({
-    memory,
-    description: DESCRIPTION,
-    mtu: config.mtu,
-    ...(config.socket === null ? {} : { path: config.socket }),
-    ...(config.port === null ? {} : { port: config.port }),
-    ...(config.group === null ? {} : { group: config.group }),
-    ...(config.mode === null ? {} : { mode: config.mode }),
-  });
-  closers.push(() => client.close());
-  return { link: reporting(client, log), socket: client.name, role: 'joined' };
-}
-
-/** Logs when the switch goes and comes back; the router hears of it as well. */
-function reporting(client: VdeClient, log: Log): Link {
-  client.onState = (up) =>
-    log.warn(up ? `joined the switch at ${client.name} again` : `lost the switch at ${client.name}`);
-  return client;
-}
-
-async function embed(
-  config: SlirpvdeConfig,
-  log: Log,
-  memory: FrameMemory,
-  wheel: TimerWheel,
-  mac: Uint8Array,
-  closers: Closer[],
-): Promise<Attached> {
-  const sw = new Switch({ wheel, numPorts: EMBEDDED_PORTS });
-  const [routerEnd, switchEnd] = memoryPair('router', { mtu: config.mtu, delivery: 'direct' });
-  const uplink = sw.plug(switchEnd, { port: 0, name: 'router', description: DESCRIPTION });
-  if (typeof uplink === 'string') throw new VdeError('ERR_VDE_SYSTEM', `embedded switch: ${uplink}`);
-  sw.protect(uplink, (mac[0]! << 8) | mac[1]!, (mac[2]! << 24) | (mac[3]! << 16) | (mac[4]! << 8) | mac[5]!);
-  const server = await VdeServer.listen({
-    path: config.socket ?? defaultControlDirectory(),
-    memory,
-    mtu: config.mtu,
-    allocate: portAllocator(sw),
-    report: (text) => log.limited('warn', 'control', text),
-    ...(config.group === null ? {} : { gid: groupId(config.group) }),
-    ...(config.mode === null ? {} : { mode: config.mode }),
-  });
-  closers.push(() => server.close());
-  return { link: routerEnd, socket: server.path, role: 'embedded' };
+  const { first, last } = DISPLAY_PORTS;
+  throw new VdeError('ERR_VDE_LISTEN', `no port from ${first} to ${last} is free for the display at ${guest}`);
 }

@@ -1,21 +1,37 @@
 // What the command needs of the service it starts. slirpvde.ts is given a StartSlirpvde, so that the command is tested
 // without a network, and so that --help never loads the router.
 
+import type { VdeError } from '../core/errors.ts';
+import type { Forward } from './forward.ts';
 import type { Log } from './log.ts';
 import type { SlirpvdeConfig } from './slirpvde-config.ts';
 
 /** What the service found at start, for the start-up text. */
 export interface SlirpvdeState {
-  /** Control directory in use, absolute. */
+  /** Control directory in use, absolute; `-` for standard input and output, `none` without either. */
   readonly socket: string;
-  /** `joined` a switch that was listening there, or `embedded`: became the switch. */
-  readonly role: 'joined' | 'embedded';
+  /**
+   * `joined` a switch that was listening there; `embedded`: became the switch; `stdio`: frames on standard input and
+   * output; `qemu`: guests of QEMU only.
+   */
+  readonly role: 'joined' | 'embedded' | 'stdio' | 'qemu';
+  /** X displays, with the ports that were free. */
+  readonly displays: readonly Forward[];
   /** Null when echo requests of guests are forwarded; else one line that says why not and what would help. */
   readonly pingProblem: string | null;
 }
 
 export interface SlirpvdeService {
   readonly state: SlirpvdeState;
+  /** Fulfilled when the service has nothing left to serve: null in order, else why. */
+  readonly ended: Promise<VdeError | null>;
+  /**
+   * Looks at resolv.conf again, and applies another configuration when there is one: all of it or nothing. Rejects with
+   * a VdeError.
+   *
+   * @returns what was changed and what was not, lines for the log
+   */
+  reload(config: SlirpvdeConfig | null): Promise<string[]>;
   /** Ends the service and removes all its sockets and directories; safe to call twice. */
   close(): Promise<void>;
 }

@@ -2,8 +2,10 @@
 //
 // Only what is needed is loaded: --help and --version touch neither commander nor the router.
 
+import { resolve } from 'node:path';
 import { normaliseArgv } from './argv.ts';
 import type { OptionSpec } from './options.ts';
+import type { ParsedCommand } from './parse.ts';
 import type { ServiceLimits } from './run-service.ts';
 import type { SlirpvdeConfig } from './slirpvde-config.ts';
 import { SLIRPVDE } from './slirpvde-options.ts';
@@ -20,6 +22,7 @@ import { EXIT_USAGE, UsageError } from './usage-error.ts';
  */
 export async function main(words: readonly string[], start: StartSlirpvde, limits?: ServiceLimits): Promise<void> {
   guardStdio();
+  let configure: () => SlirpvdeConfig;
   let config: SlirpvdeConfig;
   try {
     const { argv, immediate } = normaliseArgv(SLIRPVDE, words);
@@ -29,7 +32,13 @@ export async function main(words: readonly string[], start: StartSlirpvde, limit
     }
     const { parseNormalArgv } = await import('./parse.ts');
     const { slirpvdeConfig } = await import('./slirpvde-config.ts');
-    config = slirpvdeConfig(parseNormalArgv(SLIRPVDE, argv), workingDirectory());
+    const { mergeCommands, readConfigFile } = await import('./config-file.ts');
+    const command = parseNormalArgv(SLIRPVDE, argv);
+    const cwd = workingDirectory();
+    const file = configFile(command, cwd);
+    configure = () =>
+      slirpvdeConfig(file === null ? command : mergeCommands(command, readConfigFile(SLIRPVDE, file)), cwd);
+    config = configure();
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     const hint = error.hint === '' ? `try '${SLIRPVDE.name} --help'` : error.hint;
@@ -44,11 +53,31 @@ export async function main(words: readonly string[], start: StartSlirpvde, limit
     config,
     (log) => start(config, log),
     (service, log) => {
-      process.stderr.write(`${classicBanner(config, service.state.socket).join('\n')}\n`);
+      const { socket, displays } = service.state;
+      process.stderr.write(`${classicBanner(config, socket, displays).join('\n')}\n`);
       for (const line of stateLines(config, service.state)) log.info(line);
     },
     limits,
+    async (service, log) => {
+      if (config.config === null) {
+        await service.reload(null);
+        log.info('SIGHUP: resolv.conf is read again; without --config there is nothing else to read');
+        return;
+      }
+      const next = configure();
+      const lines = await service.reload(next);
+      config = next;
+      log.setLevel(next);
+      log.info(`SIGHUP: resolv.conf and ${config.config} read again${lines.length === 0 ? ': nothing changed' : ''}`);
+      for (const line of lines) log.info(line);
+    },
   );
+}
+
+/** The absolute path of the configuration file, or null. */
+function configFile(command: ParsedCommand, cwd: string): string | null {
+  const value = command.values.get('config');
+  return typeof value === 'string' ? resolve(cwd, value) : null;
 }
 
 async function immediateText(option: OptionSpec): Promise<string> {

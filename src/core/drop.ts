@@ -10,6 +10,7 @@ export const DROP_REASONS = {
   FrameTooLong: 'Frame longer than the link carries.',
   LinkDown: 'The link is not connected.',
   TxQueueFull: 'The transmit queue of the port or link was full.',
+  StreamBadLength: 'Length in a byte stream of frames over the limit: the stream is out of step and was ended.',
   TxError: 'The peer of the link is gone, or refused the frame.',
   InternalError: 'An unexpected exception while one frame was handled; a defect, please report it.',
   // switch

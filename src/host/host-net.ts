@@ -29,7 +29,7 @@ export interface HostTcpUser {
 export interface HostTcp {
   /** Set once, before the next event can arrive (accepted sockets start paused). */
   user: HostTcpUser;
-  /** Peer and own address; `local` is all zero until connected. */
+  /** Peer and own address; `local` is all zero until connected, both always are for a Unix socket. */
   readonly remote: Endpoint;
   readonly local: Endpoint;
   /** Bytes written and not yet taken by the kernel. Writers stop above their limit and go on at `drained`. */
@@ -43,7 +43,10 @@ export interface HostTcp {
   resume(): void;
   /** FIN after all that was written. */
   end(): void;
-  /** RST now; what was not sent is lost. Also gives up a connect that is under way. */
+  /**
+   * RST now; what was not sent is lost. Also gives up a connect that is under way. A Unix socket has no RST: its peer
+   * sees the end, or ECONNRESET when it was still being sent to.
+   */
   reset(): void;
 }
 
@@ -77,7 +80,7 @@ export interface HostPing {
 }
 
 export interface HostListener {
-  /** The address in use; its port is the real one when 0 was asked. */
+  /** The address in use; its port is the real one when 0 was asked. All zero for a Unix socket. */
   readonly local: Endpoint;
   close(): void;
 }
@@ -88,6 +91,13 @@ export interface HostNet {
   connectTcp(to: Endpoint, user: HostTcpUser): HostTcp;
   /** Opens a listening socket; rejects with ERR_VDE_LISTEN (address, errno and advice in the text). */
   listenTcp(at: Endpoint, accept: (socket: HostTcp) => void): Promise<HostListener>;
+  /** Connects to the Unix stream socket at `path`; in all else a TCP socket without addresses. */
+  connectUnix(path: string, user: HostTcpUser): HostTcp;
+  /**
+   * Listens at a Unix path, mode 0600; takes over a socket that nobody listens at, and removes it at close(). Rejects
+   * with ERR_VDE_LISTEN or ERR_VDE_PATH_TOO_LONG.
+   */
+  listenUnix(path: string, accept: (socket: HostTcp) => void): Promise<HostListener>;
   /**
    * Opens a datagram socket for peers of one family, bound to `preferredPort` when that is free (0: any port).
    * Datagrams sent before the bind is done wait for it.

@@ -5,6 +5,8 @@
 
 import * as net from 'node:net';
 import { Endpoint } from '../core/address.ts';
+import { VdeError } from '../core/errors.ts';
+import { listenUnixStream } from '../native/unix-server.ts';
 import { errnoOf, listenError, setFromText } from './from-node.ts';
 import type {
   HostListener,
@@ -88,6 +90,23 @@ class Listener implements HostListener {
   }
 }
 
+/** A listener at a Unix path; made once it listens. */
+class UnixListener implements HostListener {
+  readonly local = new Endpoint();
+  private readonly server: net.Server;
+  private readonly forget: (listener: UnixListener) => void;
+
+  constructor(server: net.Server, forget: (listener: UnixListener) => void) {
+    this.server = server;
+    this.forget = forget;
+  }
+
+  close(): void {
+    this.forget(this);
+    this.server.close();
+  }
+}
+
 class NodeHostNet implements HostNet {
   private readonly tcps = new Set<NodeTcp>();
   private readonly others = new Set<Open>();
@@ -115,6 +134,28 @@ class NodeHostNet implements HostNet {
     const listener = new Listener(accept, this.openTcp, this.forgetOther);
     this.others.add(listener);
     return listener.listen(where);
+  }
+
+  connectUnix(path: string, user: HostTcpUser): HostTcp {
+    const tcp = NodeTcp.connectUnix(path, user, this.forgetTcp);
+    if (this.closed) tcp.cancel('ECANCELED');
+    else this.tcps.add(tcp);
+    return tcp;
+  }
+
+  async listenUnix(path: string, accept: (socket: HostTcp) => void): Promise<HostListener> {
+    const server = await listenUnixStream(path, { allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
+      const tcp = NodeTcp.acceptedUnix(path, socket, this.forgetTcp);
+      this.tcps.add(tcp);
+      accept(tcp);
+    });
+    const listener = new UnixListener(server, this.forgetOther);
+    if (this.closed) {
+      listener.close();
+      throw new VdeError('ERR_VDE_LISTEN', `cannot listen at ${path}: the router is shutting down`);
+    }
+    this.others.add(listener);
+    return listener;
   }
 
   openUdp(family: 4 | 6, preferredPort: number, user: HostUdpUser): HostUdp {

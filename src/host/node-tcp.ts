@@ -1,4 +1,4 @@
-// One TCP socket of the host on node:net.
+// One TCP socket of the host on node:net, or one Unix stream socket, which the router treats alike.
 //
 // Reading. All sockets of the process read into one static buffer (`onread`): Node calls back right after each read(2),
 // before any other socket can be read, and HostTcpUser.data has its bytes on loan only. So an idle flow owns no read
@@ -27,6 +27,9 @@
 // at once. When data and RST are found in one poll, libuv calls it an end of file; so an end is believed only after an
 // empty write, which the kernel refuses on a connection that was reset. After our own FIN nothing can be written, and
 // such an RST stays an orderly end.
+//
+// Unix sockets know no RST: the end is believed as it is (a peer that closed refuses even an empty write), and a reset
+// closes the socket at once.
 
 import * as net from 'node:net';
 import { Endpoint } from '../core/address.ts';
@@ -89,6 +92,8 @@ export class NodeTcp implements HostTcp {
   user: HostTcpUser;
   readonly remote: Endpoint;
   private readonly socket: net.Socket;
+  /** A Unix socket: no addresses, no RST. */
+  private readonly unix: boolean;
   /** Takes this socket off the list of open ones. */
   private readonly forget: (tcp: NodeTcp) => void;
   private readonly own = new Endpoint();
@@ -109,39 +114,47 @@ export class NodeTcp implements HostTcp {
 
   /** Connects to `to`. */
   static connect(to: Endpoint, user: HostTcpUser, forget: (tcp: NodeTcp) => void): NodeTcp {
-    return new NodeTcp(new Endpoint().copy(to), user, null, forget);
+    return new NodeTcp(new Endpoint().copy(to), '', user, null, forget);
+  }
+
+  /** Connects to the Unix socket at `path`, which is not empty. */
+  static connectUnix(path: string, user: HostTcpUser, forget: (tcp: NodeTcp) => void): NodeTcp {
+    return new NodeTcp(new Endpoint(), path, user, null, forget);
   }
 
   /** Takes over a socket that a server accepted and paused; null when its peer is already gone. */
   static accepted(socket: net.Socket, forget: (tcp: NodeTcp) => void): NodeTcp | null {
     const remote = new Endpoint();
     if (setFromText(remote, socket.remoteAddress, socket.remotePort))
-      return new NodeTcp(remote, NO_USER, socket, forget);
+      return new NodeTcp(remote, '', NO_USER, socket, forget);
     socket.on('error', () => {});
     socket.destroy();
     return null;
   }
 
+  /** Takes over a Unix socket that the server at `path` accepted and paused. */
+  static acceptedUnix(path: string, socket: net.Socket, forget: (tcp: NodeTcp) => void): NodeTcp {
+    return new NodeTcp(new Endpoint(), path, NO_USER, socket, forget);
+  }
+
   private constructor(
     remote: Endpoint,
+    path: string,
     user: HostTcpUser,
     accepted: net.Socket | null,
     forget: (tcp: NodeTcp) => void,
   ) {
     this.user = user;
     this.remote = remote;
+    this.unix = path !== '';
     this.forget = forget;
     const onread = { buffer: readBuffer, callback: this.onRead };
     if (accepted === null) {
       this.state = CONNECTING;
-      this.socket = net.connect({
-        host: remote.host,
-        port: remote.port,
-        autoSelectFamily: false,
-        allowHalfOpen: true,
-        noDelay: true,
-        onread,
-      });
+      const to = this.unix
+        ? { path }
+        : { host: remote.host, port: remote.port, autoSelectFamily: false, noDelay: true };
+      this.socket = net.connect({ ...to, allowHalfOpen: true, onread });
       this.socket.on('connect', this.onConnect);
     } else {
       this.state = OPEN;
@@ -156,7 +169,7 @@ export class NodeTcp implements HostTcp {
 
   /** Asked from the kernel at the first look: most flows never need it. */
   get local(): Endpoint {
-    if (this.own.port === 0 && this.state === OPEN) {
+    if (this.own.port === 0 && this.state === OPEN && !this.unix) {
       setFromText(this.own, this.socket.localAddress, this.socket.localPort);
     }
     return this.own;
@@ -215,7 +228,8 @@ export class NodeTcp implements HostTcp {
     const connecting = this.state === CONNECTING;
     this.done();
     const socket = this.socket;
-    if (connecting) process.nextTick(giveUp, socket);
+    if (this.unix) process.nextTick(hangUp, socket);
+    else if (connecting) process.nextTick(giveUp, socket);
     else if (this.finSent && !socket.writableFinished) socket.once('finish', () => socket.resetAndDestroy());
     else socket.resetAndDestroy();
   }
@@ -296,7 +310,7 @@ export class NodeTcp implements HostTcp {
   private readonly onEnd = (): void => {
     if (this.state !== OPEN) return;
     // A chunk in flight meets the reset by itself.
-    if (this.finSent || this.inFlight !== null) this.user.end();
+    if (this.finSent || this.inFlight !== null || this.unix) this.user.end();
     else this.socket.write(NOTHING, this.onEndTested);
   };
 
@@ -325,6 +339,11 @@ export class NodeTcp implements HostTcp {
  */
 function giveUp(socket: net.Socket): void {
   Object.assign(socket, { resetAndClosing: true }).destroy();
+}
+
+/** Closes a Unix socket; a tick later, because net.connect makes the descriptor in a tick as well. */
+function hangUp(socket: net.Socket): void {
+  socket.destroy();
 }
 
 /**

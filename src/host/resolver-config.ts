@@ -57,6 +57,12 @@ export class ResolverConfig implements UpstreamList {
     this.checkAt = Math.min(this.checkAt, this.checkedAt + SUSPECT_MS);
   }
 
+  /** Has the file read at the next use, whatever its time stamp says. */
+  reread(): void {
+    this.seen = null;
+    this.checkAt = Number.NEGATIVE_INFINITY;
+  }
+
   private check(): void {
     let text = '';
     let stamp = 'none';

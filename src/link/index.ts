@@ -2,7 +2,11 @@
 
 export { groupId } from './accounts.ts';
 export { CapturedLink, CaptureFile, type CaptureOptions } from './capture.ts';
+export type { FrameStream, StreamEnd } from './frame-stream.ts';
 export { defaultControlDirectory } from './locate.ts';
 export { type MemoryLink, type MemoryPairOptions, memoryPair } from './memory.ts';
+export { plugStream } from './plug-stream.ts';
+export { QemuDgramLink } from './qemu-dgram.ts';
+export { MAX_STREAM_MTU, QemuStreamDialer, QemuStreamServer } from './qemu-stream.ts';
 export { VdeClient, type VdeClientOptions } from './vde-client.ts';
 export { type VdeEndpoint, VdeServer, type VdeServerOptions } from './vde-server.ts';

@@ -87,8 +87,8 @@ export class Forwards {
   private readonly context: RouterContext;
   private readonly tcp: TcpNat;
   private readonly udp: UdpNat;
-  private readonly listeners: HostListener[] = [];
-  private readonly udpForwards: UdpForward[] = [];
+  private readonly listeners = new Map<string, HostListener>();
+  private readonly udpForwards = new Map<string, UdpForward>();
   private readonly clients: FlowTable<ForwardClient>;
 
   constructor(context: RouterContext, tcp: TcpNat, udpNat: UdpNat) {
@@ -109,12 +109,28 @@ export class Forwards {
     const { host, random } = this.context;
     if (rule.protocol === 'tcp') {
       const { w3, port } = rule.guest;
-      this.listeners.push(await host.listenTcp(rule.listen, (socket) => this.tcp.openInward(socket, w3, port)));
+      const listener = await host.listenTcp(rule.listen, (socket) => this.tcp.openInward(socket, w3, port));
+      this.listeners.set(String(rule.listen), listener);
       return;
     }
     const forward = new UdpForward(this, rule, random() | 0, random() | 0);
     forward.socket = await host.listenUdp(rule.listen, forward);
-    this.udpForwards.push(forward);
+    this.udpForwards.set(String(rule.listen), forward);
+  }
+
+  /** Closes the host port of a rule. Connections that are open go on; clients of a UDP forward are forgotten. */
+  remove(rule: ForwardRule): void {
+    const key = String(rule.listen);
+    if (rule.protocol === 'tcp') {
+      this.listeners.get(key)?.close();
+      this.listeners.delete(key);
+      return;
+    }
+    const forward = this.udpForwards.get(key);
+    if (forward === undefined) return;
+    this.udpForwards.delete(key);
+    for (const flow of [...this.clients]) if (flow.forward === forward) this.clients.remove(flow);
+    forward.socket?.close();
   }
 
   /** A client's datagram on the way to the guest. */
@@ -177,8 +193,8 @@ export class Forwards {
   }
 
   close(): void {
-    for (const listener of this.listeners) listener.close();
-    for (const forward of this.udpForwards) forward.socket?.close();
+    for (const listener of this.listeners.values()) listener.close();
+    for (const forward of this.udpForwards.values()) forward.socket?.close();
     this.clients.clear();
   }
 }

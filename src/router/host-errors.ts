@@ -24,6 +24,7 @@ const CONNECT: Readonly<Record<string, number>> = {
   EPERM: icmp.CODE_ADMIN_PROHIBITED,
   ENOPROTOOPT: icmp.CODE_PROTOCOL,
   EADDRNOTAVAIL: Verdict.Silence,
+  EAGAIN: Verdict.Silence, // the backlog of a Unix socket is full
   EMFILE: Verdict.Silence,
   ENFILE: Verdict.Silence,
   ENOBUFS: Verdict.Silence,

@@ -1,3 +1,4 @@
 // The door of the router room.
 export type { ForwardRule } from './forwards.ts';
 export { Router, type RouterOptions } from './router.ts';
+export type { UnixForward, UnixService } from './unix-forwards.ts';

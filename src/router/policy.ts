@@ -29,7 +29,8 @@ export interface PolicyOptions {
 }
 
 export class EgressPolicy {
-  readonly hostLoopback: boolean;
+  /** Whether the gateway leads to host loopback; may change at run time, for what is decided from then on. */
+  hostLoopback: boolean;
   private readonly options: PolicyOptions;
 
   constructor(options: PolicyOptions) {
@@ -44,10 +45,10 @@ export class EgressPolicy {
    */
   resolve(w0: number, w1: number, w2: number, w3: number, port: number, out: Endpoint): Drop {
     if (w0 !== 0 || w1 !== 0 || w2 !== MAPPED) return Drop.Ipv4BadDestination;
-    const { gateway, addresses, network, mask, hostLoopback } = this.options;
+    const { gateway, addresses, network, mask } = this.options;
     const v4 = w3 >>> 0;
     if (v4 === gateway) {
-      if (!hostLoopback) return Drop.PolicyDenied;
+      if (!this.hostLoopback) return Drop.PolicyDenied;
       out.setIpv4(LOOPBACK, port);
       return Drop.None;
     }

@@ -3,6 +3,7 @@
 //            frames                 packets                          flows                     host sockets
 //   Link <-----------> IpLayer <-------------> TcpEngine --- TcpNat/TcpFlow -----------------> HostNet.connectTcp
 //                         |                                   Forwards ----------------------> listenTcp, listenUdp
+//                         |                                   UnixForwards ------------------> listenUnix, connectUnix
 //                         +------------------> UdpNat -- DhcpPort, DnsPort, Forwards, mapping -> openUdp
 //                         +------------------> IcmpNat ----------------------------------------> openPing
 //
@@ -28,6 +29,7 @@ import { IcmpNat } from './icmp-nat.ts';
 import { EgressPolicy } from './policy.ts';
 import { TcpNat } from './tcp-nat.ts';
 import { UdpNat } from './udp-nat.ts';
+import { UnixForwards } from './unix-forwards.ts';
 
 export interface RouterOptions {
   link: Link;
@@ -66,6 +68,9 @@ export class Router {
   readonly icmpNat: IcmpNat;
   /** Null when DNS is not served. */
   readonly dns: DnsForwarder | null;
+  /** Unix sockets of the host, both ways. */
+  readonly unixForwards: UnixForwards;
+  readonly policy: EgressPolicy;
   private readonly forwards: Forwards;
 
   constructor(options: RouterOptions) {
@@ -110,6 +115,8 @@ export class Router {
     this.udpNat = new UdpNat(context, Math.floor(maxFlows / 2), Math.ceil(maxFlows / 4));
     this.icmpNat = new IcmpNat(context);
     this.forwards = new Forwards(context, this.tcpNat, this.udpNat);
+    this.unixForwards = new UnixForwards(context, this.tcpNat);
+    this.policy = context.policy;
     const dhcp = options.dhcp === null ? null : new DhcpPort(context, options.dhcp);
     this.dns =
       options.dns === null
@@ -117,7 +124,7 @@ export class Router {
         : new DnsForwarder({ host, upstreams: options.dns.upstreams, wheel, drops: this.drops, random16: random });
     const dns = this.dns === null ? null : new DnsPort(context, this.dns, this.udpNat, options.dns!.address);
     this.udpNat.service = (p) => dhcp?.datagram(p) === true || dns?.datagram(p) === true || this.forwards.fromGuest(p);
-    this.tcpNat.localService = (conn) => dns?.connection(conn) === true;
+    this.tcpNat.localService = (conn, p) => dns?.connection(conn) === true || this.unixForwards.connection(conn, p);
     this.ip.handle(ipv4.PROTO_TCP, this.tcpNat);
     this.ip.handle(ipv4.PROTO_UDP, this.udpNat);
     this.ip.handle(ipv4.PROTO_ICMP, this.icmpNat);
@@ -139,6 +146,11 @@ export class Router {
     return this.forwards.add(rule);
   }
 
+  /** Closes a port forward; connections that are open go on. */
+  removeForward(rule: ForwardRule): void {
+    this.forwards.remove(rule);
+  }
+
   /** Packets and frames dropped so far for `reason`. */
   dropped(reason: Drop): number {
     return this.drops[reason]!;
@@ -147,6 +159,7 @@ export class Router {
   /** Ends all flows (RST on both sides) and closes their sockets; the frames leave before it returns. */
   close(): void {
     this.forwards.close();
+    this.unixForwards.close();
     this.tcpNat.close();
     this.udpNat.close();
     this.icmpNat.close();

@@ -36,6 +36,8 @@ export class TcpFlow implements TcpUser {
   private syn: Uint8Array | null = null;
   /** What a read brought beyond the room in the send buffer; the host socket is paused while there is any. */
   private spill: Uint8Array | null = null;
+  /** The Unix socket it leads to, '' for none. */
+  private unixPath = '';
   private hostPaused = false;
   private hostEnded = false;
   private gone = false;
@@ -53,6 +55,14 @@ export class TcpFlow implements TcpUser {
     this.syn = syn;
     conn.user = this;
     this.host = this.context.host.connectTcp(to, new HostSide(this));
+  }
+
+  /** Outward, to a Unix socket of the host. */
+  connectUnix(conn: TcpConnection, syn: Uint8Array, path: string): void {
+    this.conn = conn;
+    this.syn = syn;
+    this.unixPath = path;
+    this.host = this.context.host.connectUnix(path, new HostSide(this));
   }
 
   /** Inward: joins an accepted (paused) host socket to a connection that is being opened to the guest. */
@@ -116,6 +126,7 @@ export class TcpFlow implements TcpUser {
 
   private tellRefusal(conn: TcpConnection, syn: Uint8Array, code: string): void {
     if (isResourceError(code)) this.context.log(`connect-${code}`, `cannot connect to ${conn.local}: ${code}`);
+    if (this.unixPath !== '') this.context.log(this.unixPath, `cannot connect to ${this.unixPath}: ${code}`);
     const verdict = connectVerdict(code);
     if (verdict === Verdict.Reset) {
       conn.refuse();

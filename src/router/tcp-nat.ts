@@ -8,6 +8,7 @@ import { Drop } from '../core/drop.ts';
 import { copyBytes } from '../core/frame.ts';
 import type { Packet, PacketHandler } from '../core/packet.ts';
 import type { HostTcp } from '../host/host-net.ts';
+import type { Neighbor } from '../ip/index.ts';
 import type { TcpConnection } from '../tcp/index.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import type { RouterContext } from './context.ts';
@@ -57,15 +58,28 @@ export class TcpNat implements PacketHandler {
       else conn.discard();
       return;
     }
+    const flow = this.admit(conn, path.neighbor);
+    if (flow !== null) flow.connectOut(conn, quoted(p), this.to);
+  }
+
+  /** A guest's connection to the gateway that leads to a Unix socket of the host; the policy is not asked. */
+  openUnix(conn: TcpConnection, p: Packet, socketPath: string): void {
+    const path = this.context.ip.path(p.dst3, p.src3, ipv4.PROTO_TCP);
+    const flow = path === null ? null : this.admit(conn, path.neighbor);
+    if (flow !== null) flow.connectUnix(conn, quoted(p), socketPath);
+  }
+
+  /** A flow for a deferred connection; null, and the guest will try again, when there are too many. */
+  private admit(conn: TcpConnection, guest: Neighbor): TcpFlow | null {
     if (this.flows.size >= this.maxFlows) {
-      drops[Drop.TcpTableFull]!++;
+      this.context.drops[Drop.TcpTableFull]!++;
       conn.discard();
       this.context.log('tcp-full', `TCP flows at their limit of ${this.maxFlows}; new ones wait until others end`);
-      return;
+      return null;
     }
-    const flow = new TcpFlow(this.context, path.neighbor, this.onGone);
+    const flow = new TcpFlow(this.context, guest, this.onGone);
     this.flows.add(flow);
-    flow.connectOut(conn, copyBytes(p.b, p.l3, Math.min(p.end, p.l4 + 8)), this.to);
+    return flow;
   }
 
   /**
@@ -114,6 +128,9 @@ export class TcpNat implements PacketHandler {
     this.context.tcp.closeAll();
   }
 }
+
+/** A copy of what an ICMP error quotes of a SYN: IP header and eight bytes. */
+const quoted = (p: Packet): Uint8Array => copyBytes(p.b, p.l3, Math.min(p.end, p.l4 + 8));
 
 /** Whether a guest can be shown this client address: a unicast address that is neither loopback nor on the guest network. */
 export function isPresentable(client: Endpoint, isOurs: (v4: number) => boolean): boolean {

@@ -50,8 +50,11 @@ await main(
       state: {
         socket: config.socket ?? '/tmp/vde.ctl',
         role: config.embeddedSwitch ? 'embedded' : 'joined',
+        displays: [],
         pingProblem: null,
       },
+      ended: new Promise(() => {}),
+      reload: async (next) => (next === null ? [] : [`forwards: ${next.forwards.length}`]),
       close: async () => {
         if (mode === 'slow-close') await new Promise(() => {});
         forget();

@@ -1,8 +1,8 @@
 // slirpvde as a process, with a service that makes no network (fake-slirpvde.ts).
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import test from 'ava';
@@ -111,7 +111,7 @@ test.serial('relative paths start from the working directory', async (t) => {
   t.like(JSON.parse(stdout), { socket: join(projectRoot, 'ctl'), capture: join(dirname(projectRoot), 'c.pcapng') });
 });
 
-for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   test.serial(`${signal} leaves nothing behind, status 0; standard input is not read`, async (t) => {
     const { dir, pid, socket } = temporary();
     const running = new Running(['-p', pid, '-s', '/tmp/x', '-dhcp'], { FAKE_SOCKET: socket });
@@ -130,6 +130,73 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     t.deepEqual(readdirSync(dir), []);
   });
 }
+
+test.serial('SIGHUP without --config: resolv.conf is read again, the service goes on', async (t) => {
+  const running = new Running(['-s', '/tmp/x']);
+  await running.says('ping of guests');
+  running.child.kill('SIGHUP');
+  await running.says('SIGHUP: resolv.conf is read again; without --config there is nothing else to read');
+  running.child.kill('SIGTERM');
+  t.is((await running.done).status, 0);
+});
+
+test.serial('SIGHUP: the configuration file again; a wrong one changes nothing and is told', async (t) => {
+  const { dir } = temporary();
+  const file = join(dir, 'conf');
+  writeFileSync(file, 'tcpfwd 8022:10.0.2.15:22\n');
+  const running = new Running(['-s', '/tmp/x', '--config', file]);
+  await running.says('redir TCP   =8022:10.0.2.15:22');
+  await running.says('ping of guests');
+  writeFileSync(file, 'tcpfwd 8022:10.0.2.15:22\nudpfwd 53:10.0.2.15:53\nverbose\n');
+  running.child.kill('SIGHUP');
+  await running.says(`SIGHUP: resolv.conf and ${file} read again\nslirpvde: forwards: 2\n`);
+  writeFileSync(file, '# comment\ntcpfwd nonsense\n');
+  running.child.kill('SIGHUP');
+  await running.says(`SIGHUP: nothing was changed: option '-L': bad forward 'nonsense'`);
+  writeFileSync(file, 'quiet\n\ntcpforward x\n');
+  running.child.kill('SIGHUP');
+  await running.says(`SIGHUP: nothing was changed: ${file}:3: there is no option 'tcpforward'`);
+  running.child.kill('SIGTERM');
+  const { status, stderr } = await running.done;
+  t.is(status, 0);
+  t.regex(stderr, /SIGTERM: ending/, 'verbose has come with the second file, and stayed');
+});
+
+test.serial('SIGHUP: the log file is opened anew', async (t) => {
+  const { dir } = temporary();
+  const log = join(dir, 'log');
+  const running = new Running(['-s', '/tmp/x', '--log', log]);
+  await running.says('ping of guests');
+  renameSync(log, `${log}.1`);
+  running.child.kill('SIGHUP');
+  await running.says('SIGHUP: resolv.conf');
+  running.child.kill('SIGTERM');
+  await running.done;
+  t.regex(readFileSync(log, 'utf8'), /^\S+Z slirpvde: SIGHUP: resolv\.conf is read again.*\n$/);
+  t.notRegex(readFileSync(`${log}.1`, 'utf8'), /SIGHUP/);
+});
+
+test.serial('SIGHUP of a terminal that is closed ends the service', async (t) => {
+  if (spawnSync('script', ['--version']).status !== 0) {
+    t.pass('there is no script(1) here');
+    return;
+  }
+  const { dir, pid, socket } = temporary();
+  const line = [process.execPath, '--import=tsx', script, '-p', pid, '-s', '/tmp/x'].join(' ');
+  const terminal = spawn('script', ['-qc', line, join(dir, 'typescript')], {
+    cwd: projectRoot,
+    env: { ...process.env, FAKE_SOCKET: socket },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  let said = '';
+  terminal.stdout!.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  await until(() => said.includes('ping of guests'));
+  const service = Number(readFileSync(pid, 'utf8'));
+  terminal.kill('SIGKILL');
+  await until(() => !alive(service));
+  t.false(existsSync(pid));
+  t.false(existsSync(socket));
+});
 
 test.serial('-q prints nothing; a service without handles stays up', async (t) => {
   const { dir, pid, socket } = temporary();

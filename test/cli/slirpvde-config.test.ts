@@ -13,6 +13,7 @@ const config = (line: string): SlirpvdeConfig =>
 test('without options: the defaults of the original', (t) => {
   t.deepEqual(config(''), {
     socket: null,
+    stdio: false,
     port: null,
     group: null,
     mode: null,
@@ -24,6 +25,13 @@ test('without options: the defaults of the original', (t) => {
     mtu: 1500,
     hostLoopback: true,
     forwards: [],
+    displays: [],
+    unixForwards: [],
+    unixServices: [],
+    qemuStreams: [],
+    qemuConnects: [],
+    qemuDgrams: [],
+    config: null,
     daemon: false,
     pidfile: null,
     log: null,
@@ -167,7 +175,14 @@ const refused: [give: string, message: RegExp, hint?: RegExp][] = [
   ['-s /tmp/x /tmp/y', /the switch is named twice: --sock '\/tmp\/x' and '\/tmp\/y'/],
   ['a b', /too many arguments: 'a' 'b'/],
   ['-dhcp 10.0.2.100', /'10.0.2.100' is an address, not the control directory/, /did you mean --dhcp=10.0.2.100\?/],
-  ['-', /'-' .* is not served/],
+  ['- -d', /'-' and --daemon exclude each other/],
+  ['--qemu-stream q --no-switch', /guests of QEMU are ports of the embedded switch/, /--no-switch/],
+  ['--qemu-dgram a', /option '--qemu-dgram': cannot read 'a'/, /LOCAL,REMOTE/],
+  ['--qemu-dgram a,b,c', /cannot read 'a,b,c'/],
+  ['--qemu-stream q --mtu 65533', /'65533' is not between 576 and 65532/],
+  ['-x 53:/s -N 10.0.2.2', /port 53 of the router is that of DNS/],
+  ['-x 80:/a -x 80:/b', /port 80 of the router leads to two sockets/],
+  ['-L /s:10.0.2.15:22 -L /s:10.0.2.16:22', /two forwards of \/s/],
   ['-s --dhcp', /option '--sock' got '--dhcp', which looks like an option/, /\.\/--dhcp/],
   ['-p -d', /option '--pidfile' got '-d'/],
   ['--log -q', /option '--log' got '-q'/],
@@ -235,6 +250,7 @@ test('start-up text: what guests reach, and how they join', (t) => {
   const joined = stateLines(config('--no-host-loopback'), {
     socket: '/s',
     role: 'joined',
+    displays: [],
     pingProblem: 'no ping sockets',
   });
   t.deepEqual(joined, [
@@ -242,7 +258,12 @@ test('start-up text: what guests reach, and how they join', (t) => {
     'guests do not reach the loopback services of this host',
     'ping of guests is not forwarded: no ping sockets',
   ]);
-  const embedded = stateLines(config('-L 80:10.0.2.15:80'), { socket: '/s', role: 'embedded', pingProblem: null });
+  const embedded = stateLines(config('-L 80:10.0.2.15:80'), {
+    socket: '/s',
+    role: 'embedded',
+    displays: [],
+    pingProblem: null,
+  });
   t.regex(embedded[0]!, /no switch was listening at \/s: serving as switch too/);
   t.true(embedded.some((line) => line.includes('-netdev vde,id=n0,sock=/s ')));
   t.true(embedded.some((line) => line.includes('vde_plug vde:///s ')));

@@ -6,6 +6,7 @@ import type { OpenHost } from './host-net-peers.ts';
 import { type BackEnd, processTests } from './host-net-process.ts';
 import { tcpTests } from './host-net-tcp.ts';
 import { udpTests } from './host-net-udp.ts';
+import { unixTests } from './host-net-unix.ts';
 
 export function hostNetCompliance(backEnd: BackEnd): void {
   const { name } = backEnd;
@@ -18,5 +19,6 @@ export function hostNetCompliance(backEnd: BackEnd): void {
   tcpTests(name, open);
   listenTests(name, open);
   udpTests(name, open);
+  unixTests(name, open);
   processTests(backEnd);
 }

@@ -51,6 +51,8 @@ export class FakeTcp implements HostTcp {
   user: HostTcpUser;
   readonly remote = new Endpoint();
   readonly local = new Endpoint();
+  /** Unix path that was connected to; '' for TCP. */
+  path = '';
   backlog = 0;
   state: 'connecting' | 'connected' | 'dead' = 'connecting';
   /** When true the kernel takes nothing: writes pile up in `backlog` until `drain`. */
@@ -218,6 +220,8 @@ export class FakePing implements HostPing {
 
 export class FakeListener implements HostListener {
   readonly local: Endpoint;
+  /** Unix path; '' for TCP. */
+  path = '';
   closed = false;
   private readonly accept: (socket: HostTcp) => void;
 
@@ -262,6 +266,8 @@ export class FakeHostNet implements HostNet {
   readonly listeners: FakeListener[] = [];
   /** Ports that listenTcp and listenUdp refuse with EADDRINUSE, and that openUdp cannot prefer. */
   readonly takenPorts = new Set<number>();
+  /** Paths that listenUnix refuses. */
+  readonly takenPaths = new Set<string>();
   private nextPort = 32_768;
 
   /** Sockets of one kind that are still open. */
@@ -284,6 +290,21 @@ export class FakeHostNet implements HostNet {
     const socket = new FakeTcp(to, user);
     this.tcp.push(socket);
     return socket;
+  }
+
+  connectUnix(path: string, user: HostTcpUser): FakeTcp {
+    const socket = new FakeTcp(new Endpoint(), user);
+    socket.path = path;
+    this.tcp.push(socket);
+    return socket;
+  }
+
+  async listenUnix(path: string, accept: (socket: HostTcp) => void): Promise<FakeListener> {
+    if (this.takenPaths.has(path)) throw new VdeError('ERR_VDE_LISTEN', `cannot listen at ${path}: it is in use`);
+    const listener = new FakeListener(new Endpoint(), accept);
+    listener.path = path;
+    this.listeners.push(listener);
+    return listener;
   }
 
   async listenTcp(at: Endpoint, accept: (socket: HostTcp) => void): Promise<FakeListener> {

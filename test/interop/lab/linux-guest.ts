@@ -1,4 +1,4 @@
-// A real Linux guest: Debian's kernel and a busybox, booted by QEMU without KVM on `-netdev vde`.
+// A real Linux guest: Debian's kernel and a busybox, booted by QEMU without KVM.
 //
 // The kernel and its virtio modules come from scripts/install-peers.mjs; the initial file system is made here, a cpio
 // archive of busybox, the modules and a script, so that nothing has to be installed in the guest.
@@ -64,15 +64,19 @@ poweroff -f
   return Buffer.concat(members.map(([name, mode, data], i) => member(i + 1, name, mode, data)));
 }
 
-/** Boots a guest that runs `script` and ends; what it printed on its serial line. */
-export async function runLinux(lab: Lab, script: string): Promise<string> {
+/**
+ * Boots a guest that runs `script` and ends; what it printed on its serial line.
+ *
+ * @param netdev  QEMU's netdev with the id n0
+ */
+export async function runLinux(lab: Lab, script: string, netdev = `vde,id=n0,sock=${lab.ctl}`): Promise<string> {
   const image = join(lab.dir, 'initramfs');
   writeFileSync(image, initramfs(script));
   const qemu = lab.world.start([
     ...['qemu-system-x86_64', '-accel', 'tcg', '-m', '256', '-nodefaults', '-no-user-config', '-no-reboot'],
     ...['-display', 'none', '-serial', 'stdio'],
     ...['-kernel', join(GUEST_KERNEL, 'vmlinuz'), '-initrd', image, '-append', 'console=ttyS0 quiet panic=-1'],
-    ...['-netdev', `vde,id=n0,sock=${lab.ctl}`, '-device', 'virtio-net-pci,netdev=n0,romfile='],
+    ...['-netdev', netdev, '-device', 'virtio-net-pci,netdev=n0,romfile='],
   ]);
   await qemu.until((child) => !child.running || child.stdout.includes('guest: done'), BOOT_MS, 'the guest is done');
   await qemu.stop();

@@ -1,0 +1,87 @@
+// --config FILE: options in a file, one on a line, by their long names.
+//
+//   # comment
+//   host 10.0.5.0/24
+//   dhcp
+//   tcpfwd 8022:10.0.5.15:22
+//   tcpfwd 8080:10.0.5.15:80
+//
+// The names are those of the command line, in full; the value is the rest of the line, without quotes. What the command
+// line says counts more; options that may be given more than once add up. Whatever cannot be read refuses the file as a
+// whole, with the number of the line.
+
+import { readFileSync, statSync } from 'node:fs';
+import { normaliseArgv } from './argv.ts';
+import type { CommandSpec } from './options.ts';
+import { type ParsedCommand, parseNormalArgv } from './parse.ts';
+import { UsageError } from './usage-error.ts';
+
+const MAX_BYTES = 65_536;
+
+/** Options that make no sense in a file. */
+const COMMAND_LINE_ONLY: readonly string[] = ['config', 'help', 'version'];
+/** Options that exclude each other: one on the command line hides the other in the file. */
+const OPPOSITES: readonly (readonly [string, string])[] = [
+  ['quiet', 'verbose'],
+  ['verbose', 'quiet'],
+];
+
+/** Reads a configuration file. Throws UsageError: `FILE:LINE: what is wrong`. */
+export function readConfigFile(spec: CommandSpec, path: string): ParsedCommand {
+  let text: string;
+  try {
+    const stats = statSync(path);
+    if (!stats.isFile() || stats.size > MAX_BYTES) throw new Error(`not a file of at most ${MAX_BYTES} bytes`);
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    const why = (error as NodeJS.ErrnoException).code ?? (error as Error).message;
+    throw new UsageError(`cannot read the configuration file ${path}: ${why}`, 'see --config in the manual');
+  }
+  return parseConfigText(spec, text, path);
+}
+
+/** Parses the text of a configuration file; `path` is for messages. */
+export function parseConfigText(spec: CommandSpec, text: string, path: string): ParsedCommand {
+  const words: string[] = [];
+  text.split('\n').forEach((line, i) => {
+    const trimmed = line.trim();
+    if (trimmed === '' || trimmed.startsWith('#')) return;
+    try {
+      words.push(wordOf(spec, trimmed));
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      throw new UsageError(`${path}:${i + 1}: ${error.message}`, error.hint, error.code);
+    }
+  });
+  return parseNormalArgv(spec, normaliseArgv(spec, words).argv);
+}
+
+/** One line as a word of the command line, tried on its own. */
+function wordOf(spec: CommandSpec, line: string): string {
+  const [, name, value] = /^(\S+)\s*(.*)$/s.exec(line) as unknown as [string, string, string];
+  const option = spec.options.find((o) => o.long.includes(name));
+  if (option === undefined) {
+    throw new UsageError(`there is no option '${name}'`, 'expected the long name of an option, without dashes');
+  }
+  if (COMMAND_LINE_ONLY.includes(option.key)) {
+    throw new UsageError(`option '${name}' is for the command line only`);
+  }
+  if (value === '' && option.argument.kind === 'required') {
+    throw new UsageError(`option '${name}' needs a value: ${name} ${option.argument.name}`);
+  }
+  const word = value === '' ? `--${name}` : `--${name}=${value}`;
+  normaliseArgv(spec, [word]);
+  return word;
+}
+
+/** The command line over a file. */
+export function mergeCommands(command: ParsedCommand, file: ParsedCommand): ParsedCommand {
+  const values = new Map(file.values);
+  for (const [key, hides] of OPPOSITES) if (command.values.has(key)) values.delete(hides);
+  if (command.positionals.length > 0) values.delete('sock');
+  for (const [key, value] of command.values) {
+    const below = values.get(key);
+    values.set(key, Array.isArray(value) && Array.isArray(below) ? [...below, ...value] : value);
+  }
+  return { values, positionals: command.positionals };
+}

@@ -1,0 +1,94 @@
+// The ways in and out of slirpvde besides VDE sockets and ports: QEMU's own sockets, Unix sockets, X displays. Text of
+// options to what they mean; the general forwards are in forward.ts.
+//
+//   --qemu-stream PATH, --qemu-connect PATH     a QEMU on a stream: it connects to us, or we to it
+//   --qemu-dgram LOCAL,REMOTE                   a QEMU on datagrams: our socket, and QEMU's
+//   -L /PATH:GUEST:PORT                         a Unix socket of the host leads to a guest
+//   -x PORT:PATH                                a port of the router leads to a Unix socket of the host
+//   -X GUEST[:DISPLAY[.SCREEN]]                 the first free port of the host from 6000 leads to a guest's display
+
+import { type Endpoint, endpointIpv4, parseIpv4 } from '../core/address.ts';
+import { UsageError } from './usage-error.ts';
+
+export interface QemuDgramPaths {
+  readonly local: string;
+  readonly remote: string;
+}
+
+export interface UnixForward {
+  readonly path: string;
+  readonly guest: Endpoint;
+}
+
+export interface UnixService {
+  readonly port: number;
+  readonly path: string;
+}
+
+/** A display of a guest's X server: port 6000 and its number. */
+export interface Display {
+  readonly guest: Endpoint;
+}
+
+/** Ports of the host that are tried for an X display, both included. */
+export const DISPLAY_PORTS = { first: 6000, last: 6100 } as const;
+const X_PORT = 6000;
+const MAX_DISPLAY = 65_535 - X_PORT;
+
+/** Makes a path absolute, or throws; `option` is for the message. */
+export type PathReader = (option: string, value: string) => string;
+
+const badForward = (option: string, text: string, why: string, expected: string): UsageError =>
+  new UsageError(`option '${option}': bad forward '${text}': ${why}`, `expected ${expected}`, 'ERR_VDE_BAD_FORWARD');
+
+const portOf = (text: string): number => {
+  const value = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  return value <= 65_535 ? value : 0;
+};
+
+/** True for -L values that begin with a path. */
+export const isUnixForward = (text: string): boolean => text.startsWith('/');
+
+export function parseUnixForward(option: string, text: string, path: PathReader): UnixForward {
+  const expected = `PATH:GUEST:GUESTPORT, for example ${option} /run/guest-ssh:10.0.2.15:22`;
+  const m = /^(\/.*):([^:]*):([^:]*)$/.exec(text);
+  if (m === null) throw badForward(option, text, 'no guest and port follow the path', expected);
+  const [, file, guest, port] = m as unknown as [string, string, string, string];
+  const address = parseIpv4(guest);
+  if (address < 0) throw badForward(option, text, `the guest address '${guest}' is not an IPv4 address`, expected);
+  if (portOf(port) === 0)
+    throw badForward(option, text, `the guest port '${port}' is not a port (1 to 65535)`, expected);
+  return { path: path(option, file), guest: endpointIpv4(address, portOf(port)) };
+}
+
+export function parseUnixService(text: string, path: PathReader): UnixService {
+  const expected = 'PORT:PATH, for example -x 6010:/run/service.sock';
+  const colon = text.indexOf(':');
+  if (colon < 0) throw badForward('-x', text, 'no path follows the port', expected);
+  const port = text.slice(0, colon);
+  if (portOf(port) === 0) throw badForward('-x', text, `'${port}' is not a port (1 to 65535)`, expected);
+  if (colon === text.length - 1) throw badForward('-x', text, 'the path is empty', expected);
+  return { port: portOf(port), path: path('-x', text.slice(colon + 1)) };
+}
+
+export function parseDisplay(text: string): Display {
+  const expected = 'GUEST[:DISPLAY[.SCREEN]], for example -X 10.0.2.15:0';
+  const m = /^([^:]*)(?::(\d{1,5})(?:\.\d{1,5})?)?$/.exec(text);
+  if (m === null) throw badForward('-X', text, 'what follows the guest is not a display', expected);
+  const address = parseIpv4(m[1]!);
+  if (address < 0) throw badForward('-X', text, `'${m[1]}' is not an IPv4 address`, expected);
+  const display = Number(m[2] ?? 0);
+  if (display > MAX_DISPLAY) throw badForward('-X', text, `there is no display ${display}`, expected);
+  return { guest: endpointIpv4(address, X_PORT + display) };
+}
+
+export function parseQemuDgram(text: string, path: PathReader): QemuDgramPaths {
+  const words = text.split(',');
+  if (words.length !== 2 || words.includes('')) {
+    throw new UsageError(
+      `option '--qemu-dgram': cannot read '${text}'`,
+      'expected LOCAL,REMOTE: the path of our socket, and that of the socket of QEMU',
+    );
+  }
+  return { local: path('--qemu-dgram', words[0]!), remote: path('--qemu-dgram', words[1]!) };
+}

@@ -1,0 +1,75 @@
+// Unix stream sockets of the host, both ways.
+//
+//   service   guest -> gateway:PORT -> the socket at PATH on the host         slirpvde -x PORT:PATH
+//   forward   client -> the socket at PATH on the host -> guest:port          slirpvde -L PATH:GUEST:PORT
+//
+// Both are ordinary TCP flows whose host side has no address: a client of a forward appears as the gateway, with a free
+// port. A service is looked up by port alone and before the policy: whoever names a socket wants guests to reach it,
+// with or without the host's loopback. What a guest does can neither add nor change one.
+
+import type { Endpoint } from '../core/address.ts';
+import type { Packet } from '../core/packet.ts';
+import type { HostListener } from '../host/host-net.ts';
+import type { TcpConnection } from '../tcp/index.ts';
+import type { RouterContext } from './context.ts';
+import type { TcpNat } from './tcp-nat.ts';
+
+export interface UnixService {
+  /** Port at the gateway's address. */
+  readonly port: number;
+  /** Absolute path of a listening stream socket; looked for at each connection. */
+  readonly path: string;
+}
+
+export interface UnixForward {
+  /** Absolute path that is listened at. */
+  readonly path: string;
+  readonly guest: Endpoint;
+}
+
+export class UnixForwards {
+  private readonly context: RouterContext;
+  private readonly tcp: TcpNat;
+  private readonly services = new Map<number, string>();
+  private readonly listeners = new Map<string, HostListener>();
+
+  constructor(context: RouterContext, tcp: TcpNat) {
+    this.context = context;
+    this.tcp = tcp;
+  }
+
+  addService(service: UnixService): void {
+    this.services.set(service.port, service.path);
+  }
+
+  /** Connections that are open go on. */
+  removeService(service: UnixService): void {
+    this.services.delete(service.port);
+  }
+
+  /** Rejects with ERR_VDE_LISTEN or ERR_VDE_PATH_TOO_LONG. */
+  async add(forward: UnixForward): Promise<void> {
+    const { w3, port } = forward.guest;
+    const listener = await this.context.host.listenUnix(forward.path, (s) => this.tcp.openInward(s, w3, port));
+    this.listeners.set(forward.path, listener);
+  }
+
+  /** Removes the socket; connections that are open go on. */
+  remove(forward: UnixForward): void {
+    this.listeners.get(forward.path)?.close();
+    this.listeners.delete(forward.path);
+  }
+
+  /** Takes a guest's connection to the gateway when there is a service at its port. */
+  connection(conn: TcpConnection, p: Packet): boolean {
+    const path = this.services.get(conn.local.port);
+    if (path === undefined || p.dst3 >>> 0 !== this.context.ip.addresses[0]) return false;
+    this.tcp.openUnix(conn, p, path);
+    return true;
+  }
+
+  close(): void {
+    for (const listener of this.listeners.values()) listener.close();
+    this.listeners.clear();
+  }
+}
