@@ -127,7 +127,9 @@ class Model {
   count = (port: number): number => [...this.entries.values()].filter((e) => e.port === port).length;
 
   learn(key: string, port: number, tick: number): Learn {
-    const entry = this.get(key, tick);
+    const old = this.entries.get(key);
+    // Too old, but not swept yet, and heard on its own port again: as good as refreshed.
+    const entry = old?.port === port ? old : this.get(key, tick);
     if (entry === undefined) {
       this.entries.delete(key);
       if (this.entries.size >= this.max || this.count(port) >= this.share) return Learn.Full;
