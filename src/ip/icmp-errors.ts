@@ -51,6 +51,11 @@ export class IcmpErrors {
     layer.send(n, at, len, layer.addresses[0]!, guest, ipv4.PROTO_ICMP, DEFAULT_TTL, true);
   }
 
+  /** Tells the sender that the packet whose first fragment is [o, end) was never completed (RFC 792, time exceeded). */
+  aboutFragment(b: Uint8Array, o: number, end: number): void {
+    if (mayCauseError(b, o, end)) this.about(b, o, end, icmp.TYPE_TIME_EXCEEDED, icmp.CODE_REASSEMBLY, 0);
+  }
+
   private takeToken(): boolean {
     const now = this.clock.now();
     this.tokens = Math.min(BURST, this.tokens + ((now - this.refilledAt) * PER_SECOND) / 1000);

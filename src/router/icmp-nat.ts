@@ -133,16 +133,16 @@ export class IcmpNat implements PacketHandler {
   reply(flow: EchoFlow, seq: number, b: Uint8Array, off: number, len: number, ttl: number): void {
     const { ip } = this.context;
     const size = icmp.HEADER_LEN + len;
-    if (size > ip.mtu - ipv4.HEADER_LEN) {
+    if (size > ipv4.MAX_LEN - ipv4.HEADER_LEN) {
       this.context.drops[Drop.FrameTooLong]!++;
       return;
     }
     this.flows.touch(flow, ip.now, IDLE_MS);
-    const o = ip.reserve(size);
-    ip.bytes.set(b.subarray(off, off + len), o + icmp.HEADER_LEN);
-    icmp.writeEcho(ip.bytes, o, icmp.TYPE_ECHO_REPLY, flow.id, seq, size);
+    const o = ip.stage(size);
+    ip.staged.set(b.subarray(off, off + len), o + icmp.HEADER_LEN);
+    icmp.writeEcho(ip.staged, o, icmp.TYPE_ECHO_REPLY, flow.id, seq, size);
     const hops = ttl > 1 ? ttl - 1 : DEFAULT_TTL;
-    ip.send(flow.guest, o, size, flow.dst3, flow.guest.w3, ipv4.PROTO_ICMP, hops, true);
+    ip.sendStaged(flow.guest, o, size, flow.dst3, flow.guest.w3, ipv4.PROTO_ICMP, hops);
   }
 
   failed(flow: EchoFlow, code: string): void {

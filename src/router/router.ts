@@ -82,6 +82,7 @@ export class Router {
       mask,
       forwarding: true,
       seed: random() | 0,
+      random,
       onDefect: (error) => {
         const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
         options.log('defect', `a frame was dropped because of a defect, please report it: ${text}`);

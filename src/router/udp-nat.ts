@@ -160,7 +160,7 @@ export class UdpNat implements PacketHandler {
     if (!this.toGuest(flow.guest, src3, from.port, flow.port, b, off, len)) drops[Drop.FrameTooLong]!++;
   }
 
-  /** Sends one datagram to a guest; false when it does not fit the guest's MTU. */
+  /** Sends one datagram to a guest, in fragments when it must be; false when no IP packet can hold it. */
   toGuest(
     guest: Neighbor,
     src3: number,
@@ -172,12 +172,13 @@ export class UdpNat implements PacketHandler {
   ): boolean {
     const { ip } = this.context;
     const size = udp.HEADER_LEN + len;
-    if (size > ip.mtu - ipv4.HEADER_LEN) return false;
-    const o = ip.reserve(size);
-    ip.bytes.set(b.subarray(off, off + len), o + udp.HEADER_LEN);
-    udp.write(ip.bytes, o, srcPort, dstPort, size);
-    udp.writeChecksum(ip.bytes, o, checksum.pseudoIpv4(src3 >>> 0, guest.w3 >>> 0, ipv4.PROTO_UDP));
-    ip.send(guest, o, size, src3, guest.w3, ipv4.PROTO_UDP, DEFAULT_TTL, true);
+    if (size > ipv4.MAX_LEN - ipv4.HEADER_LEN) return false;
+    const o = ip.stage(size);
+    const out = ip.staged;
+    out.set(b.subarray(off, off + len), o + udp.HEADER_LEN);
+    udp.write(out, o, srcPort, dstPort, size);
+    udp.writeChecksum(out, o, checksum.pseudoIpv4(src3 >>> 0, guest.w3 >>> 0, ipv4.PROTO_UDP));
+    ip.sendStaged(guest, o, size, src3, guest.w3, ipv4.PROTO_UDP, DEFAULT_TTL);
     return true;
   }
 
