@@ -58,6 +58,7 @@ export const DROP_REASONS = {
   UdpBadLength: 'UDP length below the header or beyond the packet.',
   UdpBadChecksum: 'UDP checksum wrong.',
   UdpBadPort: 'UDP port 0.',
+  UdpFiltered: 'Datagram from a peer that the guest has not sent to (--udp-filter).',
   // TCP
   TcpTruncated: 'TCP header cut short.',
   TcpBadOffset: 'TCP data offset below 5 or beyond the packet.',

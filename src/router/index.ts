@@ -1,3 +1,5 @@
 // The door of the router room.
 export type { ForwardRule } from './forwards.ts';
 export { Router, type RouterOptions } from './router.ts';
+export type { UdpFilter } from './udp-peers.ts';
+export type { UdpTimeoutProfile } from './udp-timeouts.ts';

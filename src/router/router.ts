@@ -28,6 +28,8 @@ import { IcmpNat } from './icmp-nat.ts';
 import { EgressPolicy } from './policy.ts';
 import { TcpNat } from './tcp-nat.ts';
 import { UdpNat } from './udp-nat.ts';
+import type { UdpFilter } from './udp-peers.ts';
+import { UDP_TIMEOUTS, type UdpTimeoutProfile } from './udp-timeouts.ts';
 
 export interface RouterOptions {
   link: Link;
@@ -53,6 +55,9 @@ export interface RouterOptions {
   dhcp: DhcpOptions | null;
   /** Descriptors that flows may use, out of what the process may open. */
   maxFlows: number;
+  /** Who may answer a guest's UDP port, default `any`; and how long it is kept, default `short`. */
+  udpFilter?: UdpFilter;
+  udpTimeouts?: UdpTimeoutProfile;
   tcp?: Partial<TcpLimits>;
   log: (key: string, line: string) => void;
 }
@@ -108,7 +113,12 @@ export class Router {
       log: options.log,
     };
     this.tcpNat = new TcpNat(context, maxFlows);
-    this.udpNat = new UdpNat(context, Math.floor(maxFlows / 2), Math.ceil(maxFlows / 4));
+    this.udpNat = new UdpNat(context, {
+      capacity: Math.floor(maxFlows / 2),
+      perGuest: Math.ceil(maxFlows / 4),
+      filter: options.udpFilter ?? 'any',
+      timeouts: UDP_TIMEOUTS[options.udpTimeouts ?? 'short'],
+    });
     this.icmpNat = new IcmpNat(context);
     this.forwards = new Forwards(context, this.tcpNat, this.udpNat);
     const dhcp = options.dhcp === null ? null : new DhcpPort(context, options.dhcp);

@@ -17,6 +17,7 @@ import type { TcpConnection, TcpEnd, TcpUser } from '../tcp/index.ts';
 import * as icmp from '../wire/icmpv4.ts';
 import type { RouterContext } from './context.ts';
 import { connectVerdict, isResourceError, Verdict } from './host-errors.ts';
+import type { Shortage } from './shortage.ts';
 
 /** Bytes taken from the guest that the host has not yet taken. */
 const RECEIVE_ROOM = 256 << 10;
@@ -26,6 +27,7 @@ const READ_ROOM = 64 << 10;
 export class TcpFlow implements TcpUser {
   readonly context: RouterContext;
   private readonly guest: Neighbor;
+  private readonly shortage: Shortage;
   private readonly onGone: (flow: TcpFlow) => void;
   /** The guest's side, null once it has ended. */
   conn: TcpConnection | null = null;
@@ -39,9 +41,10 @@ export class TcpFlow implements TcpUser {
   private hostEnded = false;
   private gone = false;
 
-  constructor(context: RouterContext, guest: Neighbor, onGone: (flow: TcpFlow) => void) {
+  constructor(context: RouterContext, guest: Neighbor, shortage: Shortage, onGone: (flow: TcpFlow) => void) {
     this.context = context;
     this.guest = guest;
+    this.shortage = shortage;
     this.onGone = onGone;
     guest.flows++;
   }
@@ -66,6 +69,7 @@ export class TcpFlow implements TcpUser {
 
   hostConnected(): void {
     this.syn = null;
+    this.shortage.over();
     if (this.conn === null) return;
     this.conn.accept(this);
     this.context.ip.flushSoon();
@@ -114,8 +118,11 @@ export class TcpFlow implements TcpUser {
   }
 
   private tellRefusal(conn: TcpConnection, syn: Uint8Array, code: string): void {
-    if (isResourceError(code)) this.context.log(`connect-${code}`, `cannot connect to ${conn.local}: ${code}`);
-    const verdict = connectVerdict(code);
+    let verdict = connectVerdict(code);
+    if (isResourceError(code)) {
+      this.context.log(`connect-${code}`, `cannot connect to ${conn.local}: ${code}`);
+      if (this.shortage.met(this.context.ip.now)) verdict = Verdict.Reset;
+    }
     if (verdict === Verdict.Reset) {
       conn.refuse();
       return;
