@@ -105,7 +105,8 @@ export class NativeUdp implements HostUdp {
 
   send(to: Endpoint, b: Uint8Array, off: number, len: number, ttl = 0): void {
     if (this.closed || this.poll === null) return;
-    if (to.port === 0) this.failLater('EINVAL', to);
+    const scope = to.zone === '' ? 0 : this.scope(to.zone);
+    if (to.port === 0 || scope < 0) this.failLater('EINVAL', to);
     else if (len > (this.ipv4 ? MAX_LEN_V4 : MAX_LEN_V6)) this.failLater('EMSGSIZE', to);
     else {
       if (ttl !== this.ttl) this.setTtl(ttl);
@@ -118,7 +119,7 @@ export class NativeUdp implements HostUdp {
       a[n.Cell.W2] = to.w2;
       a[n.Cell.W3] = to.w3;
       a[n.Cell.Port] = to.port;
-      a[n.Cell.Scope] = to.zone === '' ? 0 : this.scope(to.zone);
+      a[n.Cell.Scope] = scope;
       this.transmit(to);
     }
   }
@@ -155,10 +156,9 @@ export class NativeUdp implements HostUdp {
     this.ttl = ttl;
   }
 
-  /** Index of an interface by name or number; an unknown one lets the kernel refuse the address. */
+  /** Index of an interface by name or number; negative when there is none. */
   private scope(zone: string): number {
-    const index = this.wire.api.ifIndex(zone);
-    return index > 0 ? index : Number(zone) || 0;
+    return /^\d{1,9}$/.test(zone) ? Number(zone) : this.wire.api.ifIndex(zone);
   }
 
   private readonly onReadable = (events: number): void => {

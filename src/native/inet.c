@@ -18,7 +18,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 
-#define MAPPED 0xffff  // third word of an IPv4 address
+#define MAPPED 0xffff   // third word of an IPv4 address
 #define CONTROL_LEN 64  // one control message with a number, of either family; aligned
 
 enum { W0, W1, W2, W3, PORT, SCOPE, TTL, CELLS };
@@ -76,7 +76,7 @@ static int32_t ttl_of(struct msghdr *m) {
 
 // ---- datagrams
 
-// Where the kernel puts addresses and control messages of one call; batches of sockets are taken in turns of these.
+// Datagrams of one call: their addresses and control messages lie on the stack.
 #define MAX_AT_ONCE 64
 
 napi_value fn_recv_from(napi_env env, napi_callback_info info) {
@@ -145,7 +145,19 @@ napi_value fn_send_to(napi_env env, napi_callback_info info) {
 // ---- the error queue
 
 // Cells of the record that recvError fills; native.ts has the same order.
-enum { E_ERRNO, E_ORIGIN, E_TYPE, E_CODE, E_INFO, E_OFFENDER, E_TO = E_OFFENDER + 4, E_PORT = E_TO + 4, E_LEN, E_DATA, E_CELLS = E_DATA + 2 };
+enum {
+  E_ERRNO,
+  E_ORIGIN,
+  E_TYPE,
+  E_CODE,
+  E_INFO,
+  E_OFFENDER,
+  E_TO = E_OFFENDER + 4,
+  E_PORT = E_TO + 4,
+  E_LEN,
+  E_DATA,
+  E_CELLS = E_DATA + 2,
+};
 
 static const struct sock_extended_err *find_error(struct msghdr *m) {
   for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c)) {
