@@ -9,6 +9,7 @@
 
 import { resolve } from 'node:path';
 import { type Endpoint, formatIpv4, type Ipv4Network, ipv4Mask, parseIpv4 } from '../core/address.ts';
+import type { UdpFilter, UdpTimeoutProfile } from '../router/index.ts';
 import { type Forward, formatForward, parseForward } from './forward.ts';
 import type { ParsedCommand } from './parse.ts';
 import { UsageError } from './usage-error.ts';
@@ -48,6 +49,8 @@ export interface SlirpvdeConfig {
   readonly mtu: number;
   /** Guests reach the host's loopback at the router's address. */
   readonly hostLoopback: boolean;
+  readonly udpFilter: UdpFilter;
+  readonly udpTimeouts: UdpTimeoutProfile;
   readonly forwards: readonly Forward[];
   readonly displays: readonly Display[];
   readonly unixForwards: readonly UnixForward[];
@@ -73,6 +76,10 @@ export const MAX_MTU = 9216; // a VDE frame holds 9234 bytes: Ethernet header, o
 export const MAX_STREAM_MTU = 65_532;
 const DEFAULT_MTU = 1500;
 const MAX_SWITCH_PORT = 0xffffff; // 24 bits in the VDE request
+
+// The words of --udp-filter and --udp-timeouts, defaults first.
+const UDP_FILTERS = ['any', 'address', 'address-port'] as const satisfies readonly UdpFilter[];
+const UDP_TIMEOUTS = ['short', 'rfc'] as const satisfies readonly UdpTimeoutProfile[];
 
 const DEFAULT_NETWORK = '10.0.2.0/24';
 const DEFAULT_PREFIX_LEN = 24;
@@ -140,6 +147,8 @@ export function slirpvdeConfig(parsed: ParsedCommand, cwd: string): SlirpvdeConf
     dhcp: dhcpValue === undefined ? null : { start: dhcpStart(network, taken, text('dhcp')) },
     mtu: mtu(text('mtu'), streams > 0 ? MAX_STREAM_MTU : MAX_MTU),
     hostLoopback: !flag('noHostLoopback'),
+    udpFilter: oneOf('--udp-filter', text('udpFilter'), UDP_FILTERS),
+    udpTimeouts: oneOf('--udp-timeouts', text('udpTimeouts'), UDP_TIMEOUTS),
     forwards,
     displays,
     unixForwards,
@@ -238,6 +247,14 @@ function socketMode(value: string | null): number | null {
     );
   }
   return Number.parseInt(value, 8);
+}
+
+/** One of the words that an option takes; the first when it was not given. */
+function oneOf<T extends string>(option: string, value: string | null, words: readonly [T, ...T[]]): T {
+  if (value === null) return words[0];
+  const word = words.find((w) => w === value);
+  if (word !== undefined) return word;
+  throw new UsageError(`option '${option}': '${value}' is not one of ${words.join(', ')}`);
 }
 
 function mtu(value: string | null, most: number): number {

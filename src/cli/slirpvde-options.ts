@@ -164,6 +164,32 @@ export const SLIRPVDE: CommandSpec = {
       help: 'refuse guests the loopback services of this host, which they otherwise reach at the address of the router',
     },
     {
+      key: 'udpFilter',
+      short: [],
+      long: ['udp-filter'],
+      added: true,
+      argument: { kind: 'required', name: 'MODE' },
+      group: NETWORK,
+      help: "who may send to a guest's UDP port: any, address or address-port",
+      details:
+        '`any`: whoever knows the port of this host that stands for it. `address`: those whom the guest has sent to from ' +
+        'it. `address-port`: the same, and only from the port that the guest has sent to.',
+      defaultText: 'any',
+    },
+    {
+      key: 'udpTimeouts',
+      short: [],
+      long: ['udp-timeouts'],
+      added: true,
+      argument: { kind: 'required', name: 'PROFILE' },
+      group: NETWORK,
+      help: 'how long idle UDP ports of guests are kept: short or rfc',
+      details:
+        '`short`: 30 s while nothing was answered, then 180 s. `rfc`: 300 s (RFC 4787). Either way 10 s when only name ' +
+        'servers were asked.',
+      defaultText: 'short',
+    },
+    {
       key: 'tcp',
       short: ['L'],
       long: ['tcpfwd'],

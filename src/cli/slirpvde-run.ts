@@ -101,6 +101,8 @@ async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promi
             store: new MemoryLeaseStore(),
           },
     maxFlows: Math.min(MAX_FLOWS, Math.floor(openFilesLimit() * FLOW_SHARE)),
+    udpFilter: config.udpFilter,
+    udpTimeouts: config.udpTimeouts,
     log: (key, line) => log.limited('warn', key, line),
   });
   closers.push(() => router.close());

@@ -39,6 +39,13 @@ export const DROP_REASONS = {
   Ipv4BadDestination: 'IPv4 destination that is never forwarded (0/8, 127/8, 240/4, multicast, broadcast, link-local).',
   Ipv4NotForUs: 'IPv4 destination inside the guest network that is not ours.',
   Ipv4Fragment: 'Fragment of a packet that could not be put together.',
+  FragmentMalformed: 'Fragment without payload, or one before the last whose length is no multiple of 8.',
+  FragmentTiny: 'First fragment without the whole transport header: the packet is refused.',
+  FragmentOverlap: 'Fragment that overlaps another or disagrees on where the packet ends: the packet is refused.',
+  FragmentDuplicate: 'Fragment that has come already.',
+  FragmentTooLong: 'Fragments of a packet of more than 65,535 bytes: the packet is refused.',
+  FragmentLimit: 'Incomplete packet given up for lack of room: its pieces, its sender, or all of them had too many.',
+  FragmentTimeout: 'Incomplete packet given up after 30 s.',
   Ipv4TtlExceeded: 'TTL used up on arrival.',
   Ipv4UnknownProtocol: 'IP protocol that is not handled.',
   // ICMP
@@ -52,6 +59,7 @@ export const DROP_REASONS = {
   UdpBadLength: 'UDP length below the header or beyond the packet.',
   UdpBadChecksum: 'UDP checksum wrong.',
   UdpBadPort: 'UDP port 0.',
+  UdpFiltered: 'Datagram from a peer that the guest has not sent to (--udp-filter).',
   // TCP
   TcpTruncated: 'TCP header cut short.',
   TcpBadOffset: 'TCP data offset below 5 or beyond the packet.',

@@ -34,6 +34,14 @@ export class Packet {
   /** True when the frame was sent to a group MAC address (RFC 1122 3.2.2: such packets never cause errors). */
   l2Group = false;
 
+  /** Sets both addresses to IPv4 ones, signed or unsigned. */
+  setIpv4(src: number, dst: number): void {
+    this.src0 = this.src1 = this.dst0 = this.dst1 = 0;
+    this.src2 = this.dst2 = MAPPED;
+    this.src3 = src | 0;
+    this.dst3 = dst | 0;
+  }
+
   get isIpv4(): boolean {
     return this.src2 === MAPPED && this.src0 === 0 && this.src1 === 0;
   }

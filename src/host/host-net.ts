@@ -1,6 +1,7 @@
 // HostNet: the host's sockets, as the router and its services see them.
 //
-// Back ends: node (node:net and node:dgram, portable), fake (tests, no sockets at all). Calls never throw for what the
+// Back ends: node (node:net and node:dgram, portable), the same with datagram sockets of the native addon (Linux: those
+// hear of ICMP errors), fake (tests, no sockets at all). Calls never throw for what the
 // network or the kernel says: failures arrive as `failed` with the errno name, always after the call returned. All bytes
 // are on loan until the call returns, in both directions. After `closed`, `failed` or one's own reset()/close() nothing
 // more is called.
@@ -50,26 +51,43 @@ export interface HostTcp {
   reset(): void;
 }
 
+/** What an ICMP error said about something that was sent. On loan until the call returns. */
+export interface IcmpReport {
+  /** Type and code as they came, of ICMP for IPv4 destinations, of ICMPv6 for IPv6 ones. */
+  readonly type: number;
+  readonly code: number;
+  /** MTU of the next hop when the datagram was too large for it, bytes; else 0. */
+  readonly mtu: number;
+  /** Who sent the error; null when it was this host itself. The port means nothing. */
+  readonly offender: Endpoint | null;
+}
+
 export interface HostUdpUser {
   /** A datagram arrived. `from` is on loan. */
   datagram(from: Endpoint, b: Uint8Array, off: number, len: number): void;
-  /** An error that belongs to what was sent to `to` (ECONNREFUSED, EHOSTUNREACH, EMSGSIZE, ...), or to the socket (null). */
-  failed(code: ErrnoName, to: Endpoint | null): void;
+  /**
+   * An error that belongs to what was sent to `to` (ECONNREFUSED, EHOSTUNREACH, EMSGSIZE, ...), or to the socket (null).
+   * `report` when an ICMP error was the reason (`to` is on loan then) and the back end can tell.
+   */
+  failed(code: ErrnoName, to: Endpoint | null, report?: IcmpReport): void;
 }
 
 export interface HostUdp {
   /** Own port; 0 until known. */
   readonly localPort: number;
-  /** Sends one datagram to `to`. */
-  send(to: Endpoint, b: Uint8Array, off: number, len: number): void;
+  /** Sends one datagram to `to`, with a TTL or hop limit of `ttl` (0, the default: the system's). */
+  send(to: Endpoint, b: Uint8Array, off: number, len: number, ttl?: number): void;
   close(): void;
 }
 
 export interface HostPingUser {
   /** An echo reply: `seq` as sent, `len` bytes of echo data at `off`, and the TTL it arrived with. */
   reply(seq: number, b: Uint8Array, off: number, len: number, ttl: number): void;
-  /** The destination cannot be reached. */
-  failed(code: ErrnoName): void;
+  /**
+   * The destination cannot be reached. `report` when an ICMP error was the reason and the back end can tell; `seq` is the
+   * sequence number of the request that it is about, -1 when that is not known.
+   */
+  failed(code: ErrnoName, report?: IcmpReport, seq?: number): void;
 }
 
 /** One ICMP echo flow to one destination. The kernel chooses the identifier on the host's side. */

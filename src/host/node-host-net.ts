@@ -1,11 +1,14 @@
-// HostNet on Node's own sockets: portable, no native code except for ping sockets.
+// HostNet on Node's own sockets for TCP, and for datagrams on those of the native addon (which hear of ICMP errors), or
+// on Node's where there is no addon. Ping sockets need the addon.
 //
-// Here are the listeners and the list of what is open; node-tcp.ts, node-udp.ts and ping-socket.ts hold one socket each.
+// Here are the listeners and the list of what is open; node-tcp.ts, native-udp.ts, node-udp.ts and ping-socket.ts hold
+// one socket each.
 // After close() nothing keeps the process alive; new sockets fail with ECANCELED, and openPing gives null.
 
 import * as net from 'node:net';
 import { Endpoint } from '../core/address.ts';
 import { VdeError } from '../core/errors.ts';
+import { native, nativeProblem } from '../native/native.ts';
 import { listenUnixStream } from '../native/unix-server.ts';
 import { errnoOf, listenError, setFromText } from './from-node.ts';
 import type {
@@ -18,6 +21,7 @@ import type {
   HostUdp,
   HostUdpUser,
 } from './host-net.ts';
+import { NativeUdp, UdpWire } from './native-udp.ts';
 import { NodeTcp } from './node-tcp.ts';
 import { NodeUdp } from './node-udp.ts';
 import { PingSockets } from './ping-socket.ts';
@@ -28,6 +32,8 @@ const BACKLOG = 511;
 export interface NodeHostNetOptions {
   /** Ping sockets; without it `pingProblem` says that they are switched off. Default true. */
   ping?: boolean;
+  /** Datagram sockets of the native addon where it can be loaded; false: Node's own. Default true. */
+  nativeUdp?: boolean;
 }
 
 export function createNodeHostNet(options: NodeHostNetOptions = {}): HostNet {
@@ -111,10 +117,13 @@ class NodeHostNet implements HostNet {
   private readonly tcps = new Set<NodeTcp>();
   private readonly others = new Set<Open>();
   private readonly pings: PingSockets;
+  /** Null: datagram sockets are Node's own. */
+  private readonly wire: UdpWire | null;
   private closed = false;
 
   constructor(options: NodeHostNetOptions) {
     this.pings = new PingSockets(options.ping ?? true);
+    this.wire = (options.nativeUdp ?? true) && nativeProblem() === null ? new UdpWire(native()) : null;
   }
 
   get pingProblem(): string | null {
@@ -159,7 +168,7 @@ class NodeHostNet implements HostNet {
   }
 
   openUdp(family: 4 | 6, preferredPort: number, user: HostUdpUser): HostUdp {
-    const udp = new NodeUdp(family, user, this.forgetOther);
+    const udp = this.newUdp(family, user);
     if (this.closed) {
       udp.failLater('ECANCELED', null);
       return udp;
@@ -174,7 +183,7 @@ class NodeHostNet implements HostNet {
 
   async listenUdp(at: Endpoint, user: HostUdpUser): Promise<HostUdp> {
     if (this.closed) throw listenError('UDP', at, 'ECANCELED');
-    const udp = new NodeUdp(at.isIpv4 ? 4 : 6, user, this.forgetOther);
+    const udp = this.newUdp(at.isIpv4 ? 4 : 6, user);
     const error = udp.bind(at.port, at.host);
     if (error !== null) {
       udp.close();
@@ -182,6 +191,11 @@ class NodeHostNet implements HostNet {
     }
     this.others.add(udp);
     return udp;
+  }
+
+  private newUdp(family: 4 | 6, user: HostUdpUser): NativeUdp | NodeUdp {
+    if (this.wire === null) return new NodeUdp(family, user, this.forgetOther);
+    return new NativeUdp(this.wire, family, user, this.forgetOther);
   }
 
   openPing(to: Endpoint, user: HostPingUser): HostPing | null {

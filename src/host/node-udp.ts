@@ -1,6 +1,6 @@
 // One datagram socket of the host on node:dgram, never connected: one local port serves all destinations, and whoever
 // answers is heard (endpoint-independent mapping and filtering, RFC 4787 REQ-1 and REQ-8). The price is that the kernel
-// does not tell about ICMP errors; only what sendto(2) itself refuses is reported.
+// does not tell about ICMP errors; only what sendto(2) itself refuses is reported. (native-udp.ts hears of them.)
 //
 // Binding. Addresses are numeric, so `lookup` answers within the call, and bind(2) is done when `bind()` returns: no
 // datagram ever waits for it, and whether a preferred port is free is known at once.
@@ -20,6 +20,8 @@ const RECEIVE_BUFFER = 1024 * 1024;
 const QUEUE_LIMIT = 256 * 1024;
 /** Largest datagram: 65,535 less the UDP header (RFC 768), bytes. */
 const MAX_LEN = 65_527;
+/** What Linux, macOS and the BSDs send with when nobody says otherwise. */
+const DEFAULT_TTL = 64;
 const SLAB_LEN = 128 * 1024;
 
 let slab = Buffer.allocUnsafeSlow(SLAB_LEN);
@@ -37,6 +39,7 @@ export class NodeUdp implements HostUdp {
   /** Text that `from` was made of: peers mostly come in runs. */
   private fromText = '';
   private port = 0;
+  private ttl = 0;
   private closed = false;
   /** Outcome of the latest bind. */
   private bindError: Error | null = null;
@@ -71,13 +74,14 @@ export class NodeUdp implements HostUdp {
     return this.port;
   }
 
-  send(to: Endpoint, b: Uint8Array, off: number, len: number): void {
+  send(to: Endpoint, b: Uint8Array, off: number, len: number, ttl = 0): void {
     if (this.closed || this.port === 0) return;
     const refusal = this.refusal(to, len);
     if (refusal !== null) {
       this.failLater(refusal, to);
       return;
     }
+    if (ttl !== this.ttl) this.setTtl(ttl);
     if (slabAt + len > SLAB_LEN) {
       slab = Buffer.allocUnsafeSlow(SLAB_LEN);
       slabAt = 0;
@@ -85,6 +89,12 @@ export class NodeUdp implements HostUdp {
     slab.set(b.subarray(off, off + len), slabAt);
     this.socket.send(slab, slabAt, len, to.port, to.host, this.onSent);
     if (this.socket.getSendQueueCount() > 0) slabAt += len;
+  }
+
+  /** A datagram that waits in libuv leaves with the TTL of the latest one: this is the portable back end's best. */
+  private setTtl(ttl: number): void {
+    this.socket.setTTL(ttl === 0 ? DEFAULT_TTL : ttl);
+    this.ttl = ttl;
   }
 
   /** Why a datagram cannot even be offered to the kernel, or null. */

@@ -11,31 +11,35 @@
 //      +--------+--------+-----------------+-----------------+-----------------+------------
 //                         \__ the kernel's, both of them __/
 //
-// A failure is told once and gives the descriptor back; the next send makes a new one. All flows share one memory, one
-// place to receive into and one to send from. The TTL of replies would need control messages, which the native seam does
-// not carry: 64 is reported for all.
+// What ICMP says about a request (nobody there, TTL used up on the way) is told with its sequence number, and the flow
+// goes on: that is how traceroute works. Until such an error is read, the kernel fails the next send with it, so a send
+// that fails is tried once more. A failure of the socket itself is told once and gives the descriptor back; the next send
+// makes a new one. All flows share one memory, one place to receive into and one to send from.
 
 import type { Endpoint } from '../core/address.ts';
 import { errnoName } from '../native/errno.ts';
 import * as n from '../native/native.ts';
+import { ErrorQueue } from './error-queue.ts';
 import type { ErrnoName, HostPing, HostPingUser } from './host-net.ts';
+import { addressBytes } from './native-udp.ts';
 
 const HEADER_LEN = 8;
 const ECHO_REQUEST = 8;
 const ECHO_REPLY = 0;
 const ECHO_REQUEST_V6 = 128;
 const ECHO_REPLY_V6 = 129;
-const IPPROTO_IPV6 = 41;
-const IPV6_UNICAST_HOPS = 16;
 /** Value of both TTL options that means the system's default. */
 const DEFAULT_TTL = -1;
-const REPLY_TTL = 64;
+/** Reported when the kernel did not say. */
+const UNKNOWN_TTL = 64;
 /** A whole IP payload, bytes. */
 const SLOT_LEN = 65_536;
 /** Largest echo data: 65,535 less IPv4 header and ICMP header, bytes. */
 const MAX_DATA = 65_507;
 /** Replies taken from one socket per wake-up. */
 const MAX_REPLIES = 16;
+/** Errors told per wake-up. */
+const MAX_ERRORS = 16;
 
 /** Makes ping sockets when the machine allows them, and knows why when it does not. */
 export class PingSockets {
@@ -82,13 +86,15 @@ function findProblem(): string | null {
 class Wire {
   readonly api: n.NativeApi;
   readonly bytes = new Uint8Array(2 * SLOT_LEN);
-  readonly received: n.Batch;
+  readonly received: n.AddressedBatch;
   readonly sent: n.Batch;
+  readonly errors: ErrorQueue;
 
   constructor(api: n.NativeApi) {
     this.api = api;
-    this.received = api.newBatch(this.bytes, 1);
+    this.received = api.newAddressedBatch(this.bytes, 1);
     this.sent = api.newBatch(this.bytes, 1);
+    this.errors = new ErrorQueue(api);
   }
 }
 
@@ -108,8 +114,7 @@ class PingSocket implements HostPing {
     this.user = user;
     this.forget = forget;
     this.ipv4 = to.isIpv4;
-    const words = this.ipv4 ? [to.w3] : [to.w0, to.w1, to.w2, to.w3];
-    this.address = Uint8Array.from(words.flatMap((w) => [w >>> 24, (w >>> 16) & 255, (w >>> 8) & 255, w & 255]));
+    this.address = addressBytes(to);
   }
 
   send(seq: number, b: Uint8Array, off: number, len: number, ttl: number): void {
@@ -133,7 +138,7 @@ class PingSocket implements HostPing {
       const value = ttl === 0 ? DEFAULT_TTL : ttl;
       const status = this.ipv4
         ? api.setsockopt(this.fd, n.IPPROTO_IP, n.IP_TTL, value)
-        : api.setsockopt(this.fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, value);
+        : api.setsockopt(this.fd, n.IPPROTO_IPV6, n.IPV6_UNICAST_HOPS, value);
       if (status < 0) return errnoName(status);
       this.ttl = ttl;
     }
@@ -146,7 +151,8 @@ class PingSocket implements HostPing {
     sent.offs[0] = o;
     sent.lens[0] = HEADER_LEN + len;
     // 0: the kernel's send buffer is full. Then the request is lost, as on a busy wire.
-    const taken = api.send(this.fd, sent, 0, 1);
+    let taken = api.send(this.fd, sent, 0, 1);
+    if (taken < 0) taken = api.send(this.fd, sent, 0, 1);
     return taken < 0 ? errnoName(taken) : null;
   }
 
@@ -161,6 +167,13 @@ class PingSocket implements HostPing {
     if (status < 0) {
       api.close(fd);
       return status;
+    }
+    if (this.ipv4) {
+      api.setsockopt(fd, n.IPPROTO_IP, n.IP_RECVERR, 1);
+      api.setsockopt(fd, n.IPPROTO_IP, n.IP_RECVTTL, 1);
+    } else {
+      api.setsockopt(fd, n.IPPROTO_IPV6, n.IPV6_RECVERR, 1);
+      api.setsockopt(fd, n.IPPROTO_IPV6, n.IPV6_RECVHOPLIMIT, 1);
     }
     this.fd = fd;
     this.ttl = 0;
@@ -182,19 +195,34 @@ class PingSocket implements HostPing {
     });
   }
 
-  private readonly onReadable = (): void => {
+  private readonly onReadable = (events: number): void => {
+    if ((events & n.DISCONNECT) !== 0) this.tellErrors();
     const { api, bytes, received } = this.wire;
     for (let i = 0; i < MAX_REPLIES && this.fd >= 0; i++) {
-      const count = api.recv(this.fd, received, 0, SLOT_LEN, 1);
+      const count = api.recvFrom(this.fd, received, 0, SLOT_LEN, 1);
       if (count === 0) return;
       if (count < 0) {
+        if (this.tellErrors() > 0) continue;
         this.release();
         this.user.failed(errnoName(count));
         return;
       }
       const len = received.lens[0]!;
       if (len < HEADER_LEN || len > SLOT_LEN || bytes[0] !== (this.ipv4 ? ECHO_REPLY : ECHO_REPLY_V6)) continue;
-      this.user.reply((bytes[6]! << 8) | bytes[7]!, bytes, HEADER_LEN, len - HEADER_LEN, REPLY_TTL);
+      const ttl = received.addresses[n.Cell.Ttl]!;
+      const seq = (bytes[6]! << 8) | bytes[7]!;
+      this.user.reply(seq, bytes, HEADER_LEN, len - HEADER_LEN, ttl < 0 ? UNKNOWN_TTL : ttl);
     }
   };
+
+  /** Tells what ICMP said; how many errors there were. */
+  private tellErrors(): number {
+    const { errors } = this.wire;
+    let count = 0;
+    while (count < MAX_ERRORS && this.fd >= 0 && errors.next(this.fd)) {
+      count++;
+      this.user.failed(errors.errno, errors, errors.echoSeq);
+    }
+    return count;
+  }
 }

@@ -35,8 +35,17 @@ export class IcmpErrors {
 
   /**
    * As `send`, about an IPv4 packet kept from earlier: `o` to `end` is its header and at least 8 bytes of payload.
+   * `source` is whom the error comes from, unsigned.
    */
-  about(b: Uint8Array, o: number, end: number, type: number, code: number, rest: number): void {
+  about(
+    b: Uint8Array,
+    o: number,
+    end: number,
+    type: number,
+    code: number,
+    rest: number,
+    source = this.layer.addresses[0]!,
+  ): void {
     const layer = this.layer;
     const guest = ipv4.src(b, o);
     const n = layer.neighbors.find(0, 0, MAPPED, guest | 0);
@@ -48,7 +57,12 @@ export class IcmpErrors {
     const len = icmp.errorLen(end - o);
     const at = layer.reserve(len);
     icmp.writeError(layer.bytes, at, type, code, rest, b, o, end);
-    layer.send(n, at, len, layer.addresses[0]!, guest, ipv4.PROTO_ICMP, DEFAULT_TTL, true);
+    layer.send(n, at, len, source, guest, ipv4.PROTO_ICMP, DEFAULT_TTL, true);
+  }
+
+  /** Tells the sender that the packet whose first fragment is [o, end) was never completed (RFC 792, time exceeded). */
+  aboutFragment(b: Uint8Array, o: number, end: number): void {
+    if (mayCauseError(b, o, end)) this.about(b, o, end, icmp.TYPE_TIME_EXCEEDED, icmp.CODE_REASSEMBLY, 0);
   }
 
   private takeToken(): boolean {

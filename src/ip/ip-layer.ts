@@ -10,7 +10,8 @@
 //         Echo requests to them are answered here.
 //
 // With `forwarding` (the router) every unicast destination is accepted and TTL is checked; without (an in-process host)
-// only the own addresses are. Fragments are refused and counted: each guest path has the MTU of the link.
+// only the own addresses are. Fragments are put together (reassembly.ts) after these checks and before the handlers;
+// payloads beyond the link's MTU leave as fragments (large.ts): `stage` and `sendStaged` serve both sizes.
 //
 // Everything that happens inside one wake-up ends with one call of `flush`; a frame sent at any other time (a host socket,
 // a timer) asks for it by `flushSoon`, so that all events of one turn of the event loop share one flush.
@@ -27,8 +28,10 @@ import * as icmp from '../wire/icmpv4.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import { Arp } from './arp.ts';
 import { IcmpErrors } from './icmp-errors.ts';
+import { LargePayloads } from './large.ts';
 import { type Neighbor, NeighborCache } from './neighbor.ts';
 import { IpPath } from './path.ts';
+import { Reassembly } from './reassembly.ts';
 
 /** Bytes in front of an IPv4 packet's payload: Ethernet and IPv4 headers. */
 export const HEADROOM = ethernet.HEADER_LEN + ipv4.HEADER_LEN;
@@ -51,6 +54,8 @@ export interface IpLayerOptions {
   forwarding: boolean;
   /** Unpredictable seed for hashing what guests choose, 32 bits. */
   seed: number;
+  /** A uniform unpredictable number, 0 to 2^32 - 1. */
+  random: () => number;
   /** Hears of exceptions that a frame caused (counted as `InternalError`): defects, for the log. */
   onDefect: (error: unknown) => void;
   /** Runs a function once, soon, outside of the present call (setImmediate). */
@@ -61,6 +66,7 @@ export class IpLayer implements FrameSink {
   readonly neighbors: NeighborCache;
   readonly arp: Arp;
   readonly errors: IcmpErrors;
+  readonly reassembly: Reassembly;
   readonly drops: DropCounters;
   readonly addresses: readonly number[];
   readonly network: number;
@@ -70,6 +76,10 @@ export class IpLayer implements FrameSink {
   readonly macLo: number;
   readonly bytes: Uint8Array;
   readonly mtu: number;
+  /** Largest payload of one unfragmented packet, bytes. */
+  readonly maxPayload: number;
+  /** The array that holds what `stage` gave room for last. */
+  staged: Uint8Array;
   /** Called in `flush` before the frames leave: the transports' turn to send what they held back. */
   onFlush: (() => void) | null = null;
   private readonly link: Link;
@@ -77,6 +87,7 @@ export class IpLayer implements FrameSink {
   private readonly arena: FrameArena;
   private readonly handlers: (PacketHandler | null)[] = new Array<PacketHandler | null>(256).fill(null);
   private readonly p = new Packet();
+  private readonly large: LargePayloads;
   private readonly forwarding: boolean;
   private readonly onDefect: (error: unknown) => void;
   private readonly defer: (run: () => void) => void;
@@ -92,8 +103,10 @@ export class IpLayer implements FrameSink {
     this.clock = options.wheel.clock;
     this.drops = options.drops;
     this.mtu = options.link.mtu;
+    this.maxPayload = this.mtu - ipv4.HEADER_LEN;
     this.arena = new FrameArena(options.memory, ARENA_BYTES);
     this.bytes = options.memory.bytes;
+    this.staged = this.bytes;
     this.addresses = options.addresses;
     this.network = options.network >>> 0;
     this.mask = options.mask >>> 0;
@@ -116,6 +129,12 @@ export class IpLayer implements FrameSink {
     });
     this.arp = new Arp(this, options.wheel);
     this.errors = new IcmpErrors(this, this.clock);
+    this.large = new LargePayloads(this, options.random);
+    this.reassembly = new Reassembly({
+      wheel: options.wheel,
+      drops: options.drops,
+      expired: (b, o, end) => this.errors.aboutFragment(b, o, end),
+    });
     options.link.attach(this);
   }
 
@@ -198,10 +217,7 @@ export class IpLayer implements FrameSink {
     p.tos = ipv4.tos(b, o);
     const src = ipv4.src(b, o);
     const dst = ipv4.dst(b, o);
-    p.src0 = p.src1 = p.dst0 = p.dst1 = 0;
-    p.src2 = p.dst2 = MAPPED;
-    p.src3 = src | 0;
-    p.dst3 = dst | 0;
+    p.setIpv4(src, dst);
     p.l2Group = group;
 
     const local = this.isLocal(dst);
@@ -218,11 +234,19 @@ export class IpLayer implements FrameSink {
       }
       if (!this.ownedBySender(b, off, src)) return;
     }
-    if (ipv4.isFragment(b, o)) {
-      this.drops[Drop.Ipv4Fragment]!++;
-      return;
-    }
     if (!local && !this.acceptForeign(p, dst)) return;
+    if (!ipv4.isFragment(b, o)) {
+      this.deliver(p, local);
+    } else if (src === 0 || group || dst === 0xffffffff || dst === this.broadcast) {
+      this.drops[Drop.Ipv4Fragment]!++; // nothing that is broadcast to us is that large
+    } else {
+      const whole = this.reassembly.add(p);
+      if (whole !== null) this.deliver(whole, local);
+    }
+  }
+
+  /** A whole packet that passed all checks. */
+  private deliver(p: Packet, local: boolean): void {
     const handler = this.handlers[p.protocol]!;
     if (p.protocol === ipv4.PROTO_ICMP && local) {
       this.localIcmp(p, handler);
@@ -289,11 +313,12 @@ export class IpLayer implements FrameSink {
     const len = p.end - p.l4;
     const n = this.neighbors.find(p.src0, p.src1, p.src2, p.src3);
     if (n === null) return;
-    const o = this.reserve(len);
-    this.bytes.set(p.b.subarray(p.l4, p.end), o);
-    this.bytes[o] = icmp.TYPE_ECHO_REPLY;
-    icmp.writeChecksum(this.bytes, o, len);
-    this.send(n, o, len, p.dst3, p.src3, ipv4.PROTO_ICMP, DEFAULT_TTL, true);
+    const o = this.stage(len);
+    const out = this.staged;
+    out.set(p.b.subarray(p.l4, p.end), o);
+    out[o] = icmp.TYPE_ECHO_REPLY;
+    icmp.writeChecksum(out, o, len);
+    this.sendStaged(n, o, len, p.dst3, p.src3, ipv4.PROTO_ICMP, DEFAULT_TTL);
   }
 
   // ---- output
@@ -322,8 +347,30 @@ export class IpLayer implements FrameSink {
   ): void {
     const l3 = o - ipv4.HEADER_LEN;
     ipv4.writeHeader(this.bytes, l3, ipv4.HEADER_LEN + len, 0, ttl, protocol, src >>> 0, dst >>> 0, 0, df);
-    ethernet.write(this.bytes, o - HEADROOM, n.macHi, n.macLo, this.macHi, this.macLo, ethernet.TYPE_IPV4);
-    this.sendFrame(n, o - HEADROOM, HEADROOM + len);
+    this.sendPacket(n, l3, ipv4.HEADER_LEN + len);
+  }
+
+  /** Writes the Ethernet header in front of the packet of `len` bytes at `l3`, and sends it to `n`. */
+  sendPacket(n: Neighbor, l3: number, len: number): void {
+    const off = l3 - ethernet.HEADER_LEN;
+    ethernet.write(this.bytes, off, n.macHi, n.macLo, this.macHi, this.macLo, ethernet.TYPE_IPV4);
+    this.sendFrame(n, off, ethernet.HEADER_LEN + len);
+  }
+
+  /**
+   * As `reserve`, for a payload of any length that an IP packet can have: room in the array `staged` for `len` bytes,
+   * until the next call.
+   */
+  stage(len: number): number {
+    const fits = len <= this.maxPayload;
+    this.staged = fits ? this.bytes : this.large.bytes;
+    return fits ? this.reserve(len) : 0;
+  }
+
+  /** As `send`, for what was staged at `o`: in one packet with DF where it fits, else in fragments. */
+  sendStaged(n: Neighbor, o: number, len: number, src: number, dst: number, protocol: number, ttl: number): void {
+    if (len <= this.maxPayload) this.send(n, o, len, src, dst, protocol, ttl, true);
+    else this.large.send(n, len, src, dst, protocol, ttl);
   }
 
   /** Sends a frame of the arena that is complete but perhaps for the MAC address, or keeps it until that is known. */

@@ -117,6 +117,10 @@ static inline napi_value count_or_error(napi_env env, ssize_t rc) {
   X("newBatch", fn_new_batch)         \
   X("recv", fn_recv)                  \
   X("send", fn_send)                  \
+  X("recvFrom", fn_recv_from)         \
+  X("sendTo", fn_send_to)             \
+  X("recvError", fn_recv_error)       \
+  X("ifIndex", fn_if_index)           \
   X("readFrames", fn_read_frames)     \
   X("writeFrames", fn_write_frames)   \
   X("writeStream", fn_write_stream)   \

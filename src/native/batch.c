@@ -1,31 +1,12 @@
 // Batches: receiving into and sending from memory of JavaScript, and summing it (addon.c, "Batches").
 
-#include "addon.h"
+#include "batch.h"
 
 #include <arpa/inet.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #define MAX_CAPACITY 1024  // frames in a batch: UIO_MAXIOV, the limit of one sendmmsg or writev
-
-struct batch {
-  struct state *state;
-  uint32_t id;
-  uint32_t capacity;
-  uint8_t *data;
-  size_t size;
-  uint32_t *offs;  // the table: `capacity` offsets,
-  uint32_t *lens;  // then as many lengths
-  napi_ref slab_ref;
-  napi_ref table_ref;
-  size_t rx_base;  // how rx_iov is laid out at present, for the first rx_laid slots
-  size_t rx_stride;
-  uint32_t rx_laid;
-  struct iovec *rx_iov;
-  struct iovec *tx_iov;
-  struct mmsghdr *rx_msg;
-  struct mmsghdr *tx_msg;
-};
 
 static struct batch *get_batch(napi_env env, struct state *st, napi_value v) {
   double id;
@@ -34,9 +15,6 @@ static struct batch *get_batch(napi_env env, struct state *st, napi_value v) {
   if (b == NULL) range_error(env, "batch", "is unknown");
   return b;
 }
-
-// The table is written by JavaScript at any time, were it shared with a worker even during a call: read each cell once.
-static inline uint32_t cell(const uint32_t *p) { return __atomic_load_n(p, __ATOMIC_RELAXED); }
 
 // ---- life
 
@@ -91,7 +69,8 @@ static bool is_resizable(napi_env env, napi_value buffer) {
   return yes;
 }
 
-// newBatch(memory, capacity, table, owner): table has 2 * capacity cells; the batch lives as long as owner.
+// newBatch(memory, capacity, table, owner): table has 2 * capacity cells, or with addresses (inet.c) those and
+// ADDRESS_CELLS * capacity more; the batch lives as long as owner.
 napi_value fn_new_batch(napi_env env, napi_callback_info info) {
   ARGUMENTS(4);
   uint8_t *data;
@@ -111,7 +90,8 @@ napi_value fn_new_batch(napi_env env, napi_callback_info info) {
       napi_get_typedarray_info(env, argv[2], &type, &cells, (void **)&cells_data, &table, NULL) != napi_ok ||
       type != napi_uint32_array || napi_is_arraybuffer(env, table, &is) != napi_ok || is)
     return type_error(env, "table", "a Uint32Array on a SharedArrayBuffer");
-  if (cells != 2 * (size_t)capacity) return range_error(env, "table", "has the wrong length");
+  bool addressed = cells == (2 + ADDRESS_CELLS) * (size_t)capacity;
+  if (!addressed && cells != 2 * (size_t)capacity) return range_error(env, "table", "has the wrong length");
   napi_valuetype owner;
   if (napi_typeof(env, argv[3], &owner) != napi_ok || owner != napi_object)
     return type_error(env, "owner", "an object");
@@ -122,6 +102,7 @@ napi_value fn_new_batch(napi_env env, napi_callback_info info) {
   b->size = size;
   b->offs = cells_data;
   b->lens = cells_data + capacity;
+  b->addresses = addressed ? cells_data + 2 * (size_t)capacity : NULL;
   if (napi_create_reference(env, slab, 1, &b->slab_ref) != napi_ok ||
       napi_create_reference(env, table, 1, &b->table_ref) != napi_ok ||
       napi_add_finalizer(env, argv[3], b, on_owner_gone, NULL, NULL) != napi_ok) {
@@ -133,14 +114,7 @@ napi_value fn_new_batch(napi_env env, napi_callback_info info) {
 
 // ---- receiving
 
-// The arguments (fd, batch, base, stride, max) of a receive, checked, with the receive side laid out for them.
-struct receive {
-  int fd;
-  uint32_t max;
-  struct batch *b;
-};
-
-static bool get_receive(napi_env env, napi_callback_info info, struct receive *r) {
+bool get_receive(napi_env env, napi_callback_info info, struct receive *r) {
   napi_value argv[5];
   struct state *st;
   size_t argc = 5;
@@ -210,14 +184,7 @@ napi_value fn_read_frames(napi_env env, napi_callback_info info) {
 
 // ---- sending
 
-// The arguments (fd, batch, start, count) of a send, checked, with the frames gathered in tx_iov.
-struct transmit {
-  int fd;
-  uint32_t count;
-  struct batch *b;
-};
-
-static bool get_transmit(napi_env env, napi_callback_info info, struct transmit *t) {
+bool get_transmit(napi_env env, napi_callback_info info, struct transmit *t) {
   napi_value argv[4];
   struct state *st;
   size_t argc = 4;
@@ -229,6 +196,7 @@ static bool get_transmit(napi_env env, napi_callback_info info, struct transmit 
       !get_integer(env, argv[3], "count", 0, b->capacity - start, &count))
     return false;
   t->fd = (int)fd;
+  t->start = (uint32_t)start;
   t->count = (uint32_t)count;
   t->b = b;
   const uint32_t *offs = b->offs + (uint32_t)start;

@@ -18,6 +18,42 @@ export interface Batch {
   readonly lens: Uint32Array;
 }
 
+/**
+ * A batch whose slots have addresses too: ADDRESS_CELLS words each in `addresses`, from `i * ADDRESS_CELLS`:
+ * four words of the address (core/address.ts), port, interface index (scope, 0 for none), TTL (set by recvFrom when
+ * the socket has IP_RECVTTL or IPV6_RECVHOPLIMIT, else -1), one unused.
+ */
+export interface AddressedBatch extends Batch {
+  readonly addresses: Int32Array;
+}
+export const ADDRESS_CELLS = 8;
+/** Offsets in a slot's cells. */
+export const Cell = { W0: 0, W1: 1, W2: 2, W3: 3, Port: 4, Scope: 5, Ttl: 6 } as const;
+
+/** Offsets in the record that recvError fills; `Offender` and `To` are four words of an address each. */
+export const ErrorCell = {
+  /** errno, positive. */
+  Errno: 0,
+  /** ORIGIN_LOCAL (the kernel itself refused), ORIGIN_ICMP, ORIGIN_ICMP6. */
+  Origin: 1,
+  Type: 2,
+  Code: 3,
+  /** Next hop's MTU with EMSGSIZE. */
+  Info: 4,
+  /** Who sent the ICMP error; zeros for ORIGIN_LOCAL. */
+  Offender: 5,
+  /** Whom the datagram was for. */
+  To: 9,
+  Port: 13,
+  /** Bytes of the datagram that follow, 0 to 8, and these as two words, zeros behind. */
+  Len: 14,
+  Data: 15,
+} as const;
+export const ERROR_CELLS = 17;
+export const ORIGIN_LOCAL = 1;
+export const ORIGIN_ICMP = 2;
+export const ORIGIN_ICMP6 = 3;
+
 /** A registered readiness watch; opaque. */
 export interface Poll {
   readonly fd: number;
@@ -53,6 +89,8 @@ export interface NativeApi {
   // ---- batches
   /** Makes a batch of up to `capacity` frames (1 to 1024) inside `memory`, which is kept alive by it. */
   newBatch(memory: Uint8Array, capacity: number): Batch;
+  /** The same with addresses. */
+  newAddressedBatch(memory: Uint8Array, capacity: number): AddressedBatch;
   /**
    * Receives up to `max` datagrams into slots `base + i * stride` of the batch's memory, each of at most `stride`
    * bytes; sets `offs[i]` and `lens[i]`. A datagram that was longer has its true length in `lens[i]` (> stride) and
@@ -64,6 +102,18 @@ export interface NativeApi {
    * taken (fewer: the queue is full), or -errno when the first one failed for another reason than EAGAIN.
    */
   send(fd: number, batch: Batch, start: number, count: number): number;
+  /** As recv, with sender and TTL of each datagram; at most 64 at once. */
+  recvFrom(fd: number, batch: AddressedBatch, base: number, stride: number, max: number): number;
+  /** As send, each datagram to the address of its slot; at most 64 at once. */
+  sendTo(fd: number, batch: AddressedBatch, start: number, count: number): number;
+  /**
+   * Takes the oldest error of a socket with IP_RECVERR or IPV6_RECVERR into `record` (ERROR_CELLS words); 1, or 0 when
+   * there is none, or -errno. An error waiting is told by a watch as READABLE | DISCONNECT, and also fails one recv or
+   * send with its errno until it is taken.
+   */
+  recvError(fd: number, record: Int32Array): number;
+  /** Index of a network interface, or -ENODEV. */
+  ifIndex(name: string): number;
   /** As recv, by read(2): TAP and other descriptors that keep message borders. */
   readFrames(fd: number, batch: Batch, base: number, stride: number, max: number): number;
   /** As send, by write(2). */
@@ -111,30 +161,38 @@ export const SO_SNDBUF = 7;
 export const SO_RCVBUF = 8;
 export const IPPROTO_IP = 0;
 export const IPPROTO_ICMP = 1;
+export const IPPROTO_IPV6 = 41;
 export const IPPROTO_ICMPV6 = 58;
 export const IP_TTL = 2;
 export const IP_RECVERR = 11;
 export const IP_RECVTTL = 12;
+export const IPV6_UNICAST_HOPS = 16;
+export const IPV6_RECVERR = 25;
+export const IPV6_V6ONLY = 26;
+export const IPV6_RECVHOPLIMIT = 51;
 
 /** Most frames of one batch (UIO_MAXIOV, the limit of one sendmmsg). */
 export const MAX_BATCH = 1024;
 
-class SlabBatch implements Batch {
+class SlabBatch implements AddressedBatch {
   readonly capacity: number;
   readonly offs: Uint32Array;
   readonly lens: Uint32Array;
+  readonly addresses: Int32Array;
   readonly #id: number;
   readonly #memory: Uint8Array;
 
-  constructor(addon: Addon, memory: Uint8Array, capacity: number) {
+  constructor(addon: Addon, memory: Uint8Array, capacity: number, addressed: boolean) {
     if (typeof capacity !== 'number') throw new TypeError('capacity must be a number');
     if (!(Number.isInteger(capacity) && capacity >= 1 && capacity <= MAX_BATCH))
       throw new RangeError(`capacity must be 1 to ${MAX_BATCH}`);
     // Shared memory cannot be detached, so the addon may keep its address.
-    const table = new Uint32Array(new SharedArrayBuffer(capacity * 2 * Uint32Array.BYTES_PER_ELEMENT));
+    const cells = capacity * (addressed ? 2 + ADDRESS_CELLS : 2);
+    const table = new Uint32Array(new SharedArrayBuffer(cells * Uint32Array.BYTES_PER_ELEMENT));
     this.capacity = capacity;
     this.offs = table.subarray(0, capacity);
-    this.lens = table.subarray(capacity);
+    this.lens = table.subarray(capacity, 2 * capacity);
+    this.addresses = new Int32Array(table.buffer, 2 * capacity * Uint32Array.BYTES_PER_ELEMENT);
     this.#id = addon.newBatch(memory, capacity, table, this);
     this.#memory = new Uint8Array(memory.buffer, memory.byteOffset, memory.byteLength);
   }
@@ -193,9 +251,15 @@ const faceOf = (addon: Addon): NativeApi => ({
   tap: addon.tap,
   close: addon.close,
 
-  newBatch: (memory, capacity) => new SlabBatch(addon, memory, capacity),
+  recvError: addon.recvError,
+  ifIndex: addon.ifIndex,
+
+  newBatch: (memory, capacity) => new SlabBatch(addon, memory, capacity, false),
+  newAddressedBatch: (memory, capacity) => new SlabBatch(addon, memory, capacity, true),
   recv: (fd, batch, base, stride, max) => addon.recv(fd, SlabBatch.id(batch), base, stride, max),
   send: (fd, batch, start, count) => addon.send(fd, SlabBatch.id(batch), start, count),
+  recvFrom: (fd, batch, base, stride, max) => addon.recvFrom(fd, SlabBatch.id(batch), base, stride, max),
+  sendTo: (fd, batch, start, count) => addon.sendTo(fd, SlabBatch.id(batch), start, count),
   readFrames: (fd, batch, base, stride, max) => addon.readFrames(fd, SlabBatch.id(batch), base, stride, max),
   writeFrames: (fd, batch, start, count) => addon.writeFrames(fd, SlabBatch.id(batch), start, count),
   writeStream: (fd, batch, start, count) => addon.writeStream(fd, SlabBatch.id(batch), start, count),

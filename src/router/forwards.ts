@@ -11,15 +11,17 @@ import { Endpoint } from '../core/address.ts';
 import { Drop } from '../core/drop.ts';
 import type { Packet } from '../core/packet.ts';
 import { TupleTable } from '../core/tuple-table.ts';
-import type { HostListener, HostUdp, HostUdpUser } from '../host/host-net.ts';
-import type { Neighbor } from '../ip/index.ts';
+import type { ErrnoName, HostListener, HostUdp, HostUdpUser, IcmpReport } from '../host/host-net.ts';
+import { DEFAULT_TTL, type Neighbor } from '../ip/index.ts';
+import * as ipv4 from '../wire/ipv4.ts';
 import * as udp from '../wire/udp.ts';
 import type { RouterContext } from './context.ts';
 import { FlowTable, IdleFlow } from './flow-table.ts';
-import { isPresentable, type TcpNat } from './tcp-nat.ts';
+import { tellGuest, UDP_QUOTE_LEN } from './icmp-relay.ts';
+import { isPresentable } from './presentable.ts';
+import type { TcpNat } from './tcp-nat.ts';
 import type { UdpNat } from './udp-nat.ts';
 
-const CLIENT_IDLE_MS = 180_000;
 const MAX_CLIENTS = 4096;
 
 export interface ForwardRule {
@@ -64,8 +66,8 @@ class UdpForward implements HostUdpUser {
     this.owner.fromClient(this, from, b, off, len);
   }
 
-  failed(): void {
-    // An answer could not be delivered: UDP promises nothing, and the client will ask again if it cares.
+  failed(code: ErrnoName, to: Endpoint | null, report?: IcmpReport): void {
+    if (to !== null) this.owner.failed(this, code, to, report);
   }
 
   /** Slot of the client's flow, or -1. */
@@ -141,7 +143,7 @@ export class Forwards {
       drops[Drop.FlowTableFull]!++;
       return;
     }
-    this.clients.touch(flow, ip.now, CLIENT_IDLE_MS);
+    this.clients.touch(flow, ip.now, this.udp.timeouts.clientMs);
     const { shown } = flow;
     if (!this.udp.toGuest(flow.guest, shown.w3, shown.port, forward.rule.guest.port, b, off, len)) {
       drops[Drop.FrameTooLong]!++;
@@ -154,10 +156,23 @@ export class Forwards {
     const ports = portWord(udp.srcPort(p.b, p.l4), udp.dstPort(p.b, p.l4));
     const flow = this.clients.find(p.src0, p.src1, p.src2, p.src3, p.dst0, p.dst1, p.dst2, p.dst3, ports);
     if (flow === null) return false;
-    this.clients.touch(flow, this.context.ip.now, CLIENT_IDLE_MS);
+    this.clients.touch(flow, this.context.ip.now, this.udp.timeouts.clientMs);
     const len = udp.length(p.b, p.l4) - udp.HEADER_LEN;
-    flow.forward.socket?.send(flow.client, p.b, p.l4 + udp.HEADER_LEN, len);
+    flow.forward.socket?.send(flow.client, p.b, p.l4 + udp.HEADER_LEN, len, p.ttl - 1);
     return true;
+  }
+
+  /** A guest's answer did not reach the client: the guest hears of it like any sender. */
+  failed(forward: UdpForward, code: ErrnoName, to: Endpoint, report: IcmpReport | undefined): void {
+    const { ip, drops } = this.context;
+    drops[Drop.HostUnreachable]!++;
+    const flow = this.clients.at(forward.find(to));
+    if (flow === null) return;
+    const { guest } = forward.rule;
+    const quote = new Uint8Array(UDP_QUOTE_LEN);
+    ipv4.writeHeader(quote, 0, quote.length, 0, DEFAULT_TTL, ipv4.PROTO_UDP, guest.w3, flow.shown.w3, 0, true);
+    udp.write(quote, ipv4.HEADER_LEN, guest.port, flow.shown.port, udp.HEADER_LEN);
+    tellGuest(ip, quote, code, report);
   }
 
   private admit(forward: UdpForward, client: Endpoint): ForwardClient | null {
@@ -170,7 +185,7 @@ export class Forwards {
     const ports = portWord(guest.port, shown.port);
     const key = Int32Array.of(guest.w0, guest.w1, guest.w2, guest.w3, shown.w0, shown.w1, shown.w2, shown.w3, ports);
     const flow = new ForwardClient(neighbor, key, forward, client, shown);
-    this.clients.add(flow, CLIENT_IDLE_MS);
+    this.clients.add(flow, this.udp.timeouts.clientMs);
     forward.remember(client, flow.slot);
     return flow;
   }
@@ -178,7 +193,7 @@ export class Forwards {
   private shownAs(guest: Endpoint, client: Endpoint): Endpoint | null {
     const { ip, random } = this.context;
     const shown = new Endpoint().copy(client);
-    if (isPresentable(client, (v4) => ip.isOnLink(v4) || ip.isLocal(v4)) && this.isFree(guest, shown)) return shown;
+    if (isPresentable(client, ip) && this.isFree(guest, shown)) return shown;
     for (let tries = 0; tries < 64; tries++) {
       const port = tries === 0 && client.port >= 1024 ? client.port : 49152 + (random() & 16383);
       if (this.isFree(guest, shown.setIpv4(ip.addresses[0]!, port))) return shown;

@@ -37,6 +37,7 @@ export const connectVerdict = (code: string): number => CONNECT[code] ?? Verdict
 /** What a guest is told when a datagram could not be sent or was answered with an error: an ICMP code, or silence. */
 export function datagramVerdict(code: string): number {
   if (code === 'ECONNREFUSED') return icmp.CODE_PORT;
+  if (code === 'EMSGSIZE') return icmp.CODE_FRAGMENTATION_NEEDED;
   const verdict = CONNECT[code] ?? Verdict.Silence;
   return verdict >= 0 ? verdict : Verdict.Silence;
 }

@@ -8,14 +8,16 @@
 import { Endpoint, MAPPED } from '../core/address.ts';
 import { Drop } from '../core/drop.ts';
 import { Packet, type PacketHandler } from '../core/packet.ts';
-import type { HostPing, HostPingUser } from '../host/host-net.ts';
+import type { ErrnoName, HostPing, HostPingUser, IcmpReport } from '../host/host-net.ts';
 import { DEFAULT_TTL, type Neighbor } from '../ip/index.ts';
+import { putU16 } from '../wire/bytes.ts';
+import * as checksum from '../wire/checksum.ts';
 import * as icmp from '../wire/icmpv4.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as tcp from '../wire/tcp.ts';
 import type { RouterContext } from './context.ts';
 import { FlowTable, IdleFlow } from './flow-table.ts';
-import { datagramVerdict } from './host-errors.ts';
+import { tellGuest } from './icmp-relay.ts';
 
 const IDLE_MS = 60_000; // RFC 5508 REQ-2
 const MAX_FLOWS = 1024;
@@ -41,8 +43,8 @@ class EchoFlow extends IdleFlow implements HostPingUser {
     this.nat.reply(this, seq, b, off, len, ttl);
   }
 
-  failed(code: string): void {
-    this.nat.failed(this, code);
+  failed(code: ErrnoName, report?: IcmpReport, seq = -1): void {
+    this.nat.failed(this, code, report, seq);
   }
 
   release(): void {
@@ -105,7 +107,8 @@ export class IcmpNat implements PacketHandler {
     flow.request[0] = 0x45; // options, if there were any, are not kept
     flow.request.set(p.b.subarray(p.l4, p.l4 + icmp.HEADER_LEN), ipv4.HEADER_LEN);
     const data = p.l4 + icmp.HEADER_LEN;
-    if (flow.socket !== null) flow.socket.send(icmp.echoSeq(p.b, p.l4), p.b, data, p.end - data, p.ttl - 1);
+    if (flow.socket !== null)
+      flow.socket.send(icmp.echoSeq(p.b, p.l4), p.b, data, p.end - data, Math.max(0, p.ttl - 1));
     else if (host.pingProblem !== null) drops[Drop.IcmpNoPingSocket]!++;
   }
 
@@ -133,23 +136,30 @@ export class IcmpNat implements PacketHandler {
   reply(flow: EchoFlow, seq: number, b: Uint8Array, off: number, len: number, ttl: number): void {
     const { ip } = this.context;
     const size = icmp.HEADER_LEN + len;
-    if (size > ip.mtu - ipv4.HEADER_LEN) {
+    if (size > ipv4.MAX_LEN - ipv4.HEADER_LEN) {
       this.context.drops[Drop.FrameTooLong]!++;
       return;
     }
     this.flows.touch(flow, ip.now, IDLE_MS);
-    const o = ip.reserve(size);
-    ip.bytes.set(b.subarray(off, off + len), o + icmp.HEADER_LEN);
-    icmp.writeEcho(ip.bytes, o, icmp.TYPE_ECHO_REPLY, flow.id, seq, size);
+    const o = ip.stage(size);
+    ip.staged.set(b.subarray(off, off + len), o + icmp.HEADER_LEN);
+    icmp.writeEcho(ip.staged, o, icmp.TYPE_ECHO_REPLY, flow.id, seq, size);
     const hops = ttl > 1 ? ttl - 1 : DEFAULT_TTL;
-    ip.send(flow.guest, o, size, flow.dst3, flow.guest.w3, ipv4.PROTO_ICMP, hops, true);
+    ip.sendStaged(flow.guest, o, size, flow.dst3, flow.guest.w3, ipv4.PROTO_ICMP, hops);
   }
 
-  failed(flow: EchoFlow, code: string): void {
-    const verdict = datagramVerdict(code);
-    if (verdict < 0) return;
-    const { ip } = this.context;
-    ip.errors.about(flow.request, 0, flow.request.length, icmp.TYPE_UNREACHABLE, verdict, 0);
+  failed(flow: EchoFlow, code: ErrnoName, report: IcmpReport | undefined, seq: number): void {
+    const { ip, drops } = this.context;
+    drops[Drop.HostUnreachable]!++;
+    const { request } = flow;
+    const o = ipv4.HEADER_LEN;
+    if (seq >= 0) {
+      // The kernel's identifier is not the guest's, but the sequence number is: traceroute tells its probes by it.
+      const check = checksum.updateU16(icmp.checksum(request, o), icmp.echoSeq(request, o), seq);
+      putU16(request, o + 2, check);
+      putU16(request, o + 6, seq);
+    }
+    tellGuest(ip, request, code, report);
   }
 
   /** An ICMP error of a guest: about a TCP segment of ours it is the engine's business, else nobody's. */

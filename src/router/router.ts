@@ -29,6 +29,8 @@ import { IcmpNat } from './icmp-nat.ts';
 import { EgressPolicy } from './policy.ts';
 import { TcpNat } from './tcp-nat.ts';
 import { UdpNat } from './udp-nat.ts';
+import type { UdpFilter } from './udp-peers.ts';
+import { UDP_TIMEOUTS, type UdpTimeoutProfile } from './udp-timeouts.ts';
 import { UnixForwards } from './unix-forwards.ts';
 
 export interface RouterOptions {
@@ -55,6 +57,9 @@ export interface RouterOptions {
   dhcp: DhcpOptions | null;
   /** Descriptors that flows may use, out of what the process may open. */
   maxFlows: number;
+  /** Who may answer a guest's UDP port, default `any`; and how long it is kept, default `short`. */
+  udpFilter?: UdpFilter;
+  udpTimeouts?: UdpTimeoutProfile;
   tcp?: Partial<TcpLimits>;
   log: (key: string, line: string) => void;
 }
@@ -87,6 +92,7 @@ export class Router {
       mask,
       forwarding: true,
       seed: random() | 0,
+      random,
       onDefect: (error) => {
         const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
         options.log('defect', `a frame was dropped because of a defect, please report it: ${text}`);
@@ -112,7 +118,12 @@ export class Router {
       log: options.log,
     };
     this.tcpNat = new TcpNat(context, maxFlows);
-    this.udpNat = new UdpNat(context, Math.floor(maxFlows / 2), Math.ceil(maxFlows / 4));
+    this.udpNat = new UdpNat(context, {
+      capacity: Math.floor(maxFlows / 2),
+      perGuest: Math.ceil(maxFlows / 4),
+      filter: options.udpFilter ?? 'any',
+      timeouts: UDP_TIMEOUTS[options.udpTimeouts ?? 'short'],
+    });
     this.icmpNat = new IcmpNat(context);
     this.forwards = new Forwards(context, this.tcpNat, this.udpNat);
     this.unixForwards = new UnixForwards(context, this.tcpNat);

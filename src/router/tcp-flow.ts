@@ -18,6 +18,7 @@ import type { TcpConnection, TcpEnd, TcpUser } from '../tcp/index.ts';
 import * as icmp from '../wire/icmpv4.ts';
 import type { RouterContext } from './context.ts';
 import { connectVerdict, isResourceError, Verdict } from './host-errors.ts';
+import type { Shortage } from './shortage.ts';
 
 /** Bytes taken from the guest that the host has not yet taken. */
 const RECEIVE_ROOM = 256 << 10;
@@ -27,6 +28,7 @@ const READ_ROOM = 64 << 10;
 export class TcpFlow implements TcpUser {
   readonly context: RouterContext;
   private readonly guest: Neighbor;
+  private readonly shortage: Shortage;
   private readonly onGone: (flow: TcpFlow) => void;
   /** The guest's side, null once it has ended. */
   conn: TcpConnection | null = null;
@@ -42,9 +44,10 @@ export class TcpFlow implements TcpUser {
   private hostEnded = false;
   private gone = false;
 
-  constructor(context: RouterContext, guest: Neighbor, onGone: (flow: TcpFlow) => void) {
+  constructor(context: RouterContext, guest: Neighbor, shortage: Shortage, onGone: (flow: TcpFlow) => void) {
     this.context = context;
     this.guest = guest;
+    this.shortage = shortage;
     this.onGone = onGone;
     guest.flows++;
   }
@@ -77,6 +80,7 @@ export class TcpFlow implements TcpUser {
 
   hostConnected(): void {
     this.syn = null;
+    this.shortage.over();
     if (this.conn === null) return;
     this.conn.accept(this);
     this.context.ip.flushSoon();
@@ -125,9 +129,12 @@ export class TcpFlow implements TcpUser {
   }
 
   private tellRefusal(conn: TcpConnection, syn: Uint8Array, code: string): void {
-    if (isResourceError(code)) this.context.log(`connect-${code}`, `cannot connect to ${conn.local}: ${code}`);
+    let verdict = connectVerdict(code);
+    if (isResourceError(code)) {
+      this.context.log(`connect-${code}`, `cannot connect to ${conn.local}: ${code}`);
+      if (this.shortage.met(this.context.ip.now)) verdict = Verdict.Reset;
+    }
     if (this.unixPath !== '') this.context.log(this.unixPath, `cannot connect to ${this.unixPath}: ${code}`);
-    const verdict = connectVerdict(code);
     if (verdict === Verdict.Reset) {
       conn.refuse();
       return;

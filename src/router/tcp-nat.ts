@@ -12,6 +12,8 @@ import type { Neighbor } from '../ip/index.ts';
 import type { TcpConnection } from '../tcp/index.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import type { RouterContext } from './context.ts';
+import { isPresentable } from './presentable.ts';
+import { Shortage } from './shortage.ts';
 import { TcpFlow } from './tcp-flow.ts';
 
 /** A TCP service of the router itself at one of its addresses: takes the deferred connection, or gives false. */
@@ -25,6 +27,7 @@ export class TcpNat implements PacketHandler {
   private readonly flows = new Set<TcpFlow>();
   private readonly to = new Endpoint();
   private readonly onGone: (flow: TcpFlow) => void;
+  private readonly shortage = new Shortage();
 
   /** @param maxFlows  flows at once, each of which holds one host descriptor */
   constructor(context: RouterContext, maxFlows: number) {
@@ -77,7 +80,7 @@ export class TcpNat implements PacketHandler {
       this.context.log('tcp-full', `TCP flows at their limit of ${this.maxFlows}; new ones wait until others end`);
       return null;
     }
-    const flow = new TcpFlow(this.context, guest, this.onGone);
+    const flow = new TcpFlow(this.context, guest, this.shortage, this.onGone);
     this.flows.add(flow);
     return flow;
   }
@@ -96,7 +99,7 @@ export class TcpNat implements PacketHandler {
       client.reset();
       return;
     }
-    const flow = new TcpFlow(this.context, path.neighbor, this.onGone);
+    const flow = new TcpFlow(this.context, path.neighbor, this.shortage, this.onGone);
     const conn = tcp.connect(local, remote, path, flow);
     if (conn === null) {
       client.reset();
@@ -110,7 +113,7 @@ export class TcpNat implements PacketHandler {
   /** The source that the guest sees for a client: its own, or the gateway with a port that is free. */
   private presentedAddress(client: Endpoint, guest: Endpoint): Endpoint | null {
     const { ip, tcp, random } = this.context;
-    if (isPresentable(client, (v4) => ip.isOnLink(v4) || ip.isLocal(v4))) {
+    if (isPresentable(client, ip)) {
       const own = new Endpoint().copy(client);
       if (tcp.find(own, guest) === null) return own;
     }
@@ -131,11 +134,3 @@ export class TcpNat implements PacketHandler {
 
 /** A copy of what an ICMP error quotes of a SYN: IP header and eight bytes. */
 const quoted = (p: Packet): Uint8Array => copyBytes(p.b, p.l3, Math.min(p.end, p.l4 + 8));
-
-/** Whether a guest can be shown this client address: a unicast address that is neither loopback nor on the guest network. */
-export function isPresentable(client: Endpoint, isOurs: (v4: number) => boolean): boolean {
-  if (!client.isIpv4) return false;
-  const v4 = client.w3 >>> 0;
-  const net = v4 >>> 24;
-  return net !== 0 && net !== 127 && v4 >>> 28 < 14 && v4 >>> 16 !== 0xa9fe && !isOurs(v4);
-}

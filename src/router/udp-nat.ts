@@ -2,20 +2,23 @@
 //
 // Mapping    endpoint-independent (RFC 4787 REQ-1): all datagrams of one guest port leave by the same host socket, which
 //            has the guest's own port number when that is free (port preservation).
-// Filtering  endpoint-independent (REQ-8): a datagram from anybody to that socket goes to the guest.
+// Filtering  endpoint-independent (REQ-8): a datagram from anybody to that socket goes to the guest; udp-peers.ts has the
+//            stricter modes.
 // Loopback   what the guest sends to the gateway goes to the host's loopback interface, and answers from there come from
 //            the gateway again.
-// Timeouts   30 s after traffic one way, 180 s once both ways were seen; to port 53 alone 10 s (REQ-5 asks for 2 min; the
-//            first is conntrack's value, see docs/reference/compat.md). Only what the guest sends, or the first answer,
-//            prolongs (REQ-6).
-// Errors     become ICMP errors that quote the guest's latest datagram (RFC 1122 4.1.3.3); the mapping stays (REQ-12).
+// Timeouts   udp-timeouts.ts. Only what the guest sends, or the first answer, prolongs (REQ-6).
+// TTL        that of the guest less one, for each datagram.
+// Hairpin    a guest that sends to an address of this host, to a port that a mapping or forward of ours has, is heard
+//            there with the source that all the world sees (REQ-9): the host's kernel does it.
+// Errors     ICMP errors go back to the guest, with type, code and offender where the host tells them, quoting the
+//            datagram (RFC 1122 4.1.3.3); the mapping stays (REQ-12).
 //
 // Datagrams to the router's own services never come here: `service` is asked first.
 
 import { Endpoint, MAPPED } from '../core/address.ts';
 import { Drop } from '../core/drop.ts';
 import type { Packet, PacketHandler } from '../core/packet.ts';
-import type { HostUdp, HostUdpUser } from '../host/host-net.ts';
+import type { ErrnoName, HostUdp, HostUdpUser, IcmpReport } from '../host/host-net.ts';
 import { DEFAULT_TTL, type Neighbor } from '../ip/index.ts';
 import * as checksum from '../wire/checksum.ts';
 import * as icmp from '../wire/icmpv4.ts';
@@ -23,12 +26,22 @@ import * as ipv4 from '../wire/ipv4.ts';
 import * as udp from '../wire/udp.ts';
 import type { RouterContext } from './context.ts';
 import { FlowTable, IdleFlow } from './flow-table.ts';
-import { datagramVerdict, isResourceError } from './host-errors.ts';
+import { isResourceError } from './host-errors.ts';
+import { readdress, tellGuest, UDP_QUOTE_LEN } from './icmp-relay.ts';
+import { type UdpFilter, UdpPeers } from './udp-peers.ts';
+import { UDP_TIMEOUTS, type UdpTimeouts } from './udp-timeouts.ts';
 
-const ONE_WAY_MS = 30_000;
-const BOTH_WAYS_MS = 180_000;
-const DNS_MS = 10_000;
 const LOOPBACK_NET = 127;
+
+export interface UdpNatOptions {
+  /** Mappings at once, in all and for each guest; each of them holds one host descriptor. */
+  capacity: number;
+  perGuest: number;
+  /** Default `any`. */
+  filter?: UdpFilter;
+  /** Default UDP_TIMEOUTS.short. */
+  timeouts?: UdpTimeouts;
+}
 
 /** Takes datagrams for the router's own services and forwards; gives true when it did. */
 export type LocalUdpService = (p: Packet) => boolean;
@@ -44,25 +57,29 @@ class UdpMapping extends IdleFlow implements HostUdpUser {
   /** All destinations so far were DNS servers. */
   dnsOnly = true;
   /** IP and UDP header of the latest datagram: errors quote it. */
-  readonly latest = new Uint8Array(ipv4.HEADER_LEN + udp.HEADER_LEN);
+  readonly latest = new Uint8Array(UDP_QUOTE_LEN);
+  /** Who may answer; null: anybody. */
+  readonly peers: UdpPeers | null;
 
   constructor(nat: UdpNat, guest: Neighbor, key: Int32Array, port: number) {
     super(guest, key);
     this.nat = nat;
     this.port = port;
+    this.peers = nat.filter === 'any' ? null : new UdpPeers(nat.filter);
   }
 
   get idleMs(): number {
-    if (this.dnsOnly) return DNS_MS;
-    return this.answered ? BOTH_WAYS_MS : ONE_WAY_MS;
+    const { timeouts } = this.nat;
+    if (this.dnsOnly) return timeouts.dnsMs;
+    return this.answered ? timeouts.bothWaysMs : timeouts.oneWayMs;
   }
 
   datagram(from: Endpoint, b: Uint8Array, off: number, len: number): void {
     this.nat.fromHost(this, from, b, off, len);
   }
 
-  failed(code: string, to: Endpoint | null): void {
-    this.nat.failed(this, code, to);
+  failed(code: ErrnoName, to: Endpoint | null, report?: IcmpReport): void {
+    this.nat.failed(this, code, to, report);
   }
 
   release(): void {
@@ -74,17 +91,20 @@ class UdpMapping extends IdleFlow implements HostUdpUser {
 export class UdpNat implements PacketHandler {
   /** Tried first for every datagram (DHCP, DNS, clients of forwards). */
   service: LocalUdpService | null = null;
+  readonly filter: UdpFilter;
+  readonly timeouts: UdpTimeouts;
   private readonly context: RouterContext;
   private readonly flows: FlowTable<UdpMapping>;
   private readonly target = new Endpoint();
 
-  /** @param capacity  mappings at once, each of which holds one host descriptor */
-  constructor(context: RouterContext, capacity: number, perGuest: number) {
+  constructor(context: RouterContext, options: UdpNatOptions) {
     this.context = context;
+    this.filter = options.filter ?? 'any';
+    this.timeouts = options.timeouts ?? UDP_TIMEOUTS.short;
     this.flows = new FlowTable<UdpMapping>({
       wheel: context.wheel,
-      capacity,
-      perGuest,
+      capacity: options.capacity,
+      perGuest: options.perGuest,
       k0: context.random() | 0,
       k1: context.random() | 0,
     });
@@ -133,8 +153,10 @@ export class UdpNat implements PacketHandler {
     flow.latest.set(p.b.subarray(p.l3, p.l3 + ipv4.HEADER_LEN));
     flow.latest[0] = 0x45;
     flow.latest.set(p.b.subarray(p.l4, p.l4 + udp.HEADER_LEN), ipv4.HEADER_LEN);
+    if (flow.peers !== null) flow.peers.sent(flow.to);
     this.flows.touch(flow, ip.now, flow.idleMs);
-    flow.socket!.send(flow.to, p.b, p.l4 + udp.HEADER_LEN, udp.length(p.b, p.l4) - udp.HEADER_LEN);
+    const len = udp.length(p.b, p.l4) - udp.HEADER_LEN;
+    flow.socket!.send(flow.to, p.b, p.l4 + udp.HEADER_LEN, len, Math.max(0, p.ttl - 1));
   }
 
   private open(p: Packet, port: number): UdpMapping | null {
@@ -151,6 +173,10 @@ export class UdpNat implements PacketHandler {
 
   fromHost(flow: UdpMapping, from: Endpoint, b: Uint8Array, off: number, len: number): void {
     const { ip, drops } = this.context;
+    if (flow.peers !== null && !flow.peers.admits(from)) {
+      drops[Drop.UdpFiltered]!++;
+      return;
+    }
     let src3 = from.w3;
     if (src3 >>> 24 === LOOPBACK_NET) src3 = ip.addresses[0]! | 0;
     if (!flow.answered) {
@@ -160,7 +186,7 @@ export class UdpNat implements PacketHandler {
     if (!this.toGuest(flow.guest, src3, from.port, flow.port, b, off, len)) drops[Drop.FrameTooLong]!++;
   }
 
-  /** Sends one datagram to a guest; false when it does not fit the guest's MTU. */
+  /** Sends one datagram to a guest, in fragments when it must be; false when no IP packet can hold it. */
   toGuest(
     guest: Neighbor,
     src3: number,
@@ -172,23 +198,30 @@ export class UdpNat implements PacketHandler {
   ): boolean {
     const { ip } = this.context;
     const size = udp.HEADER_LEN + len;
-    if (size > ip.mtu - ipv4.HEADER_LEN) return false;
-    const o = ip.reserve(size);
-    ip.bytes.set(b.subarray(off, off + len), o + udp.HEADER_LEN);
-    udp.write(ip.bytes, o, srcPort, dstPort, size);
-    udp.writeChecksum(ip.bytes, o, checksum.pseudoIpv4(src3 >>> 0, guest.w3 >>> 0, ipv4.PROTO_UDP));
-    ip.send(guest, o, size, src3, guest.w3, ipv4.PROTO_UDP, DEFAULT_TTL, true);
+    if (size > ipv4.MAX_LEN - ipv4.HEADER_LEN) return false;
+    const o = ip.stage(size);
+    const out = ip.staged;
+    out.set(b.subarray(off, off + len), o + udp.HEADER_LEN);
+    udp.write(out, o, srcPort, dstPort, size);
+    udp.writeChecksum(out, o, checksum.pseudoIpv4(src3 >>> 0, guest.w3 >>> 0, ipv4.PROTO_UDP));
+    ip.sendStaged(guest, o, size, src3, guest.w3, ipv4.PROTO_UDP, DEFAULT_TTL);
     return true;
   }
 
-  failed(flow: UdpMapping, code: string, to: Endpoint | null): void {
+  failed(flow: UdpMapping, code: ErrnoName, to: Endpoint | null, report: IcmpReport | undefined): void {
     const { ip, drops, log } = this.context;
     drops[Drop.HostUnreachable]!++;
     if (isResourceError(code)) log(`udp-${code}`, `cannot send to ${flow.to}: ${code}`);
-    if (to === null) this.flows.remove(flow); // the socket itself is of no use
-    const verdict = datagramVerdict(code);
-    if (verdict < 0 || (to !== null && !to.same(flow.to))) return;
-    ip.errors.about(flow.latest, 0, flow.latest.length, icmp.TYPE_UNREACHABLE, verdict, 0);
+    if (to === null)
+      this.flows.remove(flow); // the socket itself is of no use
+    else readdress(flow.latest, this.writtenAs(flow, to), to.port);
+    tellGuest(ip, flow.latest, code, report);
+  }
+
+  /** The address by which the guest knows a destination of its mapping. */
+  private writtenAs(flow: UdpMapping, to: Endpoint): number {
+    if (to.w3 === flow.to.w3) return flow.written3;
+    return to.w3 >>> 24 === LOOPBACK_NET ? this.context.ip.addresses[0]! : to.w3;
   }
 
   close(): void {

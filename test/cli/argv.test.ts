@@ -94,7 +94,7 @@ const cases: [give: string, want: string][] = [
   // ours do not take prefixes from the original: --unix before --udpfwd, --vdesock before --verbose
   ['--u /tmp/x', '--sock=/tmp/x'],
   ['--v /tmp/x', '--sock=/tmp/x'],
-  ['--ud 1:10.0.2.15:1', '--udpfwd=1:10.0.2.15:1'],
+  ['--udpf 1:10.0.2.15:1', '--udpfwd=1:10.0.2.15:1'],
   ['--verb', '--verbose'],
   // order and the end of options
   ['/tmp/x -d', '--daemon -- /tmp/x'],
@@ -109,6 +109,7 @@ const refused: [give: string, message: string, hint: string][] = [
   ['--no', "option '--no' is ambiguous", 'it could be --no-switch, --no-host-loopback'],
   ['--ver', "option '--ver' is ambiguous", 'it could be --verbose, --version'],
   ['--n=10.0.2.1', "option '--n=10.0.2.1' is ambiguous", 'it could be --network, --nameserver'],
+  ['--ud x', "option '--ud' is ambiguous", 'it could be --udp-filter, --udp-timeouts, --udpfwd'],
   ['--bogus', "unknown option '--bogus'", ''],
   ['--dhpc', "unknown option '--dhpc'", 'did you mean --dhcp?'],
   ['--sokcet=/tmp/x', "unknown option '--sokcet=/tmp/x'", 'did you mean --socket?'],

@@ -24,6 +24,8 @@ test('without options: the defaults of the original', (t) => {
     dhcp: null,
     mtu: 1500,
     hostLoopback: true,
+    udpFilter: 'any',
+    udpTimeouts: 'short',
     forwards: [],
     displays: [],
     unixForwards: [],
@@ -95,7 +97,8 @@ for (const [give, socket, port] of sockets) {
 
 test('the remaining options', (t) => {
   const c = config(
-    '-dq -p run/pid -g kvm -m 0660 --no-switch --no-host-loopback --mtu 9216 --capture c.pcapng --log /l --verbose',
+    '-dq -p run/pid -g kvm -m 0660 --no-switch --no-host-loopback --mtu 9216 --capture c.pcapng --log /l --verbose ' +
+      '--udp-filter address-port --udp-timeouts=rfc',
   );
   t.like(c, {
     daemon: true,
@@ -109,6 +112,8 @@ test('the remaining options', (t) => {
     mtu: 9216,
     capture: '/home/me/c.pcapng',
     log: '/l',
+    udpFilter: 'address-port',
+    udpTimeouts: 'rfc',
   });
 });
 
@@ -198,6 +203,8 @@ const refused: [give: string, message: RegExp, hint?: RegExp][] = [
   ['-m rw', /'rw' is not a mode/],
   ['--mtu 575', /option '--mtu': '575' is not between 576 and 9216/],
   ['--mtu 9217', /'9217' is not between/],
+  ['--udp-filter none', /'--udp-filter': 'none' is not one of any, address, address-port/],
+  ['--udp-timeouts long', /'--udp-timeouts': 'long' is not one of short, rfc/],
   ['--mtu 1e3', /'1e3' is not between/],
   ['-H bogus', /option '--host': 'bogus' is not an IPv4 address/, /for example/],
   ['-H 10.0.2', /'10.0.2' is not an IPv4 address/],

@@ -5,7 +5,7 @@ const module = new URL('../../src/host/node-host-net.ts', import.meta.url).href;
 
 hostNetCompliance({
   name: 'node',
-  create: () => createNodeHostNet(),
+  create: () => createNodeHostNet({ nativeUdp: false }),
   imports: `import { createNodeHostNet } from '${module}';`,
-  expression: 'createNodeHostNet()',
+  expression: 'createNodeHostNet({ nativeUdp: false })',
 });

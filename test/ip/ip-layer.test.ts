@@ -4,6 +4,7 @@ import { formatMac, parseIpv4 } from '../../src/core/address.ts';
 import { Drop } from '../../src/core/drop.ts';
 import type { Packet } from '../../src/core/packet.ts';
 import * as ipv4 from '../../src/wire/ipv4.ts';
+import { fragment } from '../support/fragments.ts';
 import { arpFrame, BROADCAST_MAC, echoFrame, ipFrame, udpFrame } from '../support/guest-frames.ts';
 import { toHex } from '../support/hex.ts';
 import { IpHarness } from '../support/ip-harness.ts';
@@ -83,8 +84,11 @@ const cases: { name: string; give: Uint8Array; want: Drop; icmp?: string }[] = [
     want: Drop.Ipv4BadDestination,
   },
   {
-    name: 'fragment',
-    give: spoil(udpFrame({ ...UDP, dst: '192.0.2.1' }), (f) => (f[20] = 0x20)),
+    name: 'fragment to the broadcast address',
+    give: fragment(udpFrame({ ...UDP, dst: '10.0.2.255', dstMac: BROADCAST_MAC, data: new Uint8Array(16) }), {
+      from: 0,
+      to: 16,
+    }),
     want: Drop.Ipv4Fragment,
   },
   {

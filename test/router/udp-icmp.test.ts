@@ -154,19 +154,6 @@ test('UDP: bad checksum and bad length are counted and go nowhere; checksum 0 is
   t.is(h.host.udp.length, 1);
 });
 
-test('a datagram for the guest that exceeds its MTU is dropped and counted', (t) => {
-  const h = new RouterHarness();
-  h.send(udpTo('192.0.2.1'));
-  h.host.lastUdp.deliver(parseEndpoint('192.0.2.1', 7), new Uint8Array(1472));
-  t.is(h.link.take().length, 0);
-  h.settle();
-  t.is(h.link.take().length, 1);
-  h.host.lastUdp.deliver(parseEndpoint('192.0.2.1', 7), new Uint8Array(1473));
-  h.settle();
-  t.is(h.link.take().length, 0);
-  t.is(h.dropped(Drop.FrameTooLong), 1);
-});
-
 // ---- echo
 
 test('echo beyond: one ping socket per guest, id and destination; the reply has the id and the data that came', (t) => {

@@ -25,6 +25,7 @@ import type {
   HostTcpUser,
   HostUdp,
   HostUdpUser,
+  IcmpReport,
 } from '../../src/host/host-net.ts';
 
 const copyOf = (e: Endpoint): Endpoint => new Endpoint().copy(e);
@@ -160,7 +161,7 @@ export class FakeUdp implements HostUdp {
   readonly user: HostUdpUser;
   closed = false;
   /** Datagrams sent, in order. */
-  readonly sent: { to: Endpoint; bytes: Uint8Array }[] = [];
+  readonly sent: { to: Endpoint; bytes: Uint8Array; ttl: number }[] = [];
 
   constructor(family: 4 | 6, preferredPort: number, localPort: number, user: HostUdpUser) {
     this.family = family;
@@ -169,9 +170,9 @@ export class FakeUdp implements HostUdp {
     this.user = user;
   }
 
-  send(to: Endpoint, b: Uint8Array, off: number, len: number): void {
+  send(to: Endpoint, b: Uint8Array, off: number, len: number, ttl = 0): void {
     if (this.closed) throw new Error('FakeUdp.send: the socket is closed');
-    this.sent.push({ to: copyOf(to), bytes: copyBytes(b, off, off + len) });
+    this.sent.push({ to: copyOf(to), bytes: copyBytes(b, off, off + len), ttl });
   }
   close(): void {
     this.closed = true;
@@ -185,8 +186,8 @@ export class FakeUdp implements HostUdp {
     loan.set(-1, -1, -1, -1, 0xffff);
   }
   /** An error for what was sent to `to`, or for the socket itself (null). */
-  fail(code: ErrnoName, to: Endpoint | null): void {
-    if (!this.closed) this.user.failed(code, to === null ? null : copyOf(to));
+  fail(code: ErrnoName, to: Endpoint | null, report?: IcmpReport): void {
+    if (!this.closed) this.user.failed(code, to === null ? null : copyOf(to), report);
   }
 }
 
@@ -213,8 +214,8 @@ export class FakePing implements HostPing {
   reply(seq = this.sent.at(-1)!.seq, bytes = this.sent.at(-1)!.bytes, ttl = 64): void {
     if (!this.closed) lend(bytes, (b, off, len) => this.user.reply(seq, b, off, len, ttl));
   }
-  fail(code: ErrnoName): void {
-    if (!this.closed) this.user.failed(code);
+  fail(code: ErrnoName, report?: IcmpReport, seq?: number): void {
+    if (!this.closed) this.user.failed(code, report, seq);
   }
 }
 

@@ -16,6 +16,7 @@ export class IpHarness {
   readonly ip: IpLayer;
   readonly defects: unknown[] = [];
   private readonly deferred: (() => void)[] = [];
+  private random = 0x12345678;
 
   constructor(options: { mtu?: number; forwarding?: boolean } = {}) {
     this.link = new TestLink(options.mtu ?? 1500);
@@ -30,6 +31,7 @@ export class IpHarness {
       mask: ipv4Mask(24),
       forwarding: options.forwarding ?? true,
       seed: 42,
+      random: () => (this.random = (Math.imul(this.random, 1664525) + 1013904223) >>> 0),
       onDefect: (error) => this.defects.push(error),
       defer: (run) => this.deferred.push(run),
     });

@@ -226,6 +226,13 @@ export class Lab {
     return this.router.stop();
   }
 
+  /** A further namespace of the lab's world. */
+  async addSpace(name: string): Promise<Namespace> {
+    const space = await Namespace.open(name, this.id, this.world);
+    this.spaces.push(space);
+    return space;
+  }
+
   /** A further guest, plugged in unless told otherwise. */
   async addGuest(join = true): Promise<Guest> {
     const space = await Namespace.open(`g${this.guests.length + 1}`, this.id, this.world);

@@ -1,0 +1,197 @@
+// One datagram socket of the host on the native addon: received in batches, with the ICMP errors that node:dgram does not
+// tell, and with a TTL for each datagram. Never connected: one local port serves all destinations (RFC 4787 REQ-1).
+//
+// Receiving  One wake-up takes up to MAX_ROUNDS batches of SLOTS datagrams; all sockets share the memory, so nothing is
+//            allocated. What is left is told by the next wake-up.
+// Sending    At once, from one shared slot. The kernel's buffer is hardly ever full (ENOBUFS then: lost as on a busy
+//            wire, and told).
+// Errors     The socket asks for the queue of errors (error-queue.ts). While an error waits, the kernel fails the next
+//            send on that socket with it, whatever that was for: so a send that fails is tried once more, and only its
+//            own outcome counts. What waits is told when the watch says so, after the call, as HostNet promises.
+
+import { Endpoint } from '../core/address.ts';
+import { errnoName, systemError } from '../native/errno.ts';
+import * as n from '../native/native.ts';
+import { ErrorQueue } from './error-queue.ts';
+import { setFromText } from './from-node.ts';
+import type { ErrnoName, HostUdp, HostUdpUser } from './host-net.ts';
+
+/** Asked for as receive buffer, bytes; the kernel grants what net.core.rmem_max allows. */
+const RECEIVE_BUFFER = 1024 * 1024;
+/** Largest datagrams: 65,535 less the headers of IPv4 and UDP, or of UDP alone (RFC 768, RFC 8200). */
+const MAX_LEN_V4 = 65_507;
+const MAX_LEN_V6 = 65_527;
+/** Distance of receive slots, bytes: the longest datagram, and no multiple of 4096. */
+const STRIDE = 65_600;
+const SLOTS = 32;
+const MAX_ROUNDS = 4;
+/** Errors told per wake-up. */
+const MAX_ERRORS = 64;
+/** Value of both TTL options that means the system's default. */
+const DEFAULT_TTL = -1;
+
+/** What all native datagram sockets of a HostNet share. */
+export class UdpWire {
+  readonly api: n.NativeApi;
+  readonly bytes = new Uint8Array(SLOTS * STRIDE);
+  readonly received: n.AddressedBatch;
+  readonly out = new Uint8Array(STRIDE);
+  readonly sent: n.AddressedBatch;
+  readonly errors: ErrorQueue;
+  readonly from = new Endpoint();
+
+  constructor(api: n.NativeApi) {
+    this.api = api;
+    this.received = api.newAddressedBatch(this.bytes, SLOTS);
+    this.sent = api.newAddressedBatch(this.out, 1);
+    this.errors = new ErrorQueue(api);
+  }
+}
+
+/** Bytes of an address in network order, 4 or 16. */
+export function addressBytes(e: Endpoint): Uint8Array {
+  const words = e.isIpv4 ? [e.w3] : [e.w0, e.w1, e.w2, e.w3];
+  return Uint8Array.from(words.flatMap((w) => [w >>> 24, (w >>> 16) & 255, (w >>> 8) & 255, w & 255]));
+}
+
+export class NativeUdp implements HostUdp {
+  private readonly wire: UdpWire;
+  private readonly user: HostUdpUser;
+  private readonly forget: (udp: NativeUdp) => void;
+  private readonly ipv4: boolean;
+  /** Negative: why there is none, or closed. */
+  private fd: number;
+  private poll: n.Poll | null = null;
+  private port = 0;
+  private ttl = 0;
+  private closed = false;
+
+  constructor(wire: UdpWire, family: 4 | 6, user: HostUdpUser, forget: (udp: NativeUdp) => void) {
+    this.wire = wire;
+    this.user = user;
+    this.forget = forget;
+    this.ipv4 = family === 4;
+    const { api } = wire;
+    this.fd = api.socket(this.ipv4 ? n.AF_INET : n.AF_INET6, n.SOCK_DGRAM, 0);
+    if (this.fd < 0) return;
+    if (this.ipv4) api.setsockopt(this.fd, n.IPPROTO_IP, n.IP_RECVERR, 1);
+    else {
+      api.setsockopt(this.fd, n.IPPROTO_IPV6, n.IPV6_V6ONLY, 1);
+      api.setsockopt(this.fd, n.IPPROTO_IPV6, n.IPV6_RECVERR, 1);
+    }
+    api.setsockopt(this.fd, n.SOL_SOCKET, n.SO_RCVBUF, RECEIVE_BUFFER);
+  }
+
+  /** Binds to `port` (0: any) of `host`, or of all addresses; null, or why not. May be tried again after a failure. */
+  bind(port: number, host?: string): Error | null {
+    const { api } = this.wire;
+    const at = new Endpoint();
+    if (this.ipv4) at.setIpv4(0, port);
+    if (host !== undefined) setFromText(at, host, port);
+    const status = this.fd < 0 ? this.fd : api.bindInet(this.fd, addressBytes(at), port);
+    if (status < 0) return systemError(status, 'bind', String(at));
+    try {
+      this.poll = api.poll(this.fd, n.READABLE, this.onReadable);
+    } catch (error) {
+      return error as Error;
+    }
+    this.port = api.localPort(this.fd);
+    return null;
+  }
+
+  get localPort(): number {
+    return this.port;
+  }
+
+  send(to: Endpoint, b: Uint8Array, off: number, len: number, ttl = 0): void {
+    if (this.closed || this.poll === null) return;
+    const scope = to.zone === '' ? 0 : this.scope(to.zone);
+    if (to.port === 0 || scope < 0) this.failLater('EINVAL', to);
+    else if (len > (this.ipv4 ? MAX_LEN_V4 : MAX_LEN_V6)) this.failLater('EMSGSIZE', to);
+    else {
+      if (ttl !== this.ttl) this.setTtl(ttl);
+      const { out, sent } = this.wire;
+      out.set(b.subarray(off, off + len), 0);
+      sent.lens[0] = len;
+      const { addresses: a } = sent;
+      a[n.Cell.W0] = to.w0;
+      a[n.Cell.W1] = to.w1;
+      a[n.Cell.W2] = to.w2;
+      a[n.Cell.W3] = to.w3;
+      a[n.Cell.Port] = to.port;
+      a[n.Cell.Scope] = scope;
+      this.transmit(to);
+    }
+  }
+
+  private transmit(to: Endpoint): void {
+    const { api, sent } = this.wire;
+    let taken = api.sendTo(this.fd, sent, 0, 1);
+    if (taken < 0) taken = api.sendTo(this.fd, sent, 0, 1);
+    if (taken !== 1) this.failLater(taken < 0 ? errnoName(taken) : 'ENOBUFS', to);
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.forget(this);
+    if (this.poll !== null) this.wire.api.pollClose(this.poll);
+    if (this.fd >= 0) this.wire.api.close(this.fd);
+    this.fd = -1;
+  }
+
+  /** Reports a failure when the present call is over. */
+  failLater(code: ErrnoName, to: Endpoint | null): void {
+    const about = to === null ? null : new Endpoint().copy(to);
+    process.nextTick(() => {
+      if (!this.closed) this.user.failed(code, about);
+    });
+  }
+
+  private setTtl(ttl: number): void {
+    const value = ttl === 0 ? DEFAULT_TTL : ttl;
+    const { api } = this.wire;
+    if (this.ipv4) api.setsockopt(this.fd, n.IPPROTO_IP, n.IP_TTL, value);
+    else api.setsockopt(this.fd, n.IPPROTO_IPV6, n.IPV6_UNICAST_HOPS, value);
+    this.ttl = ttl;
+  }
+
+  /** Index of an interface by name or number; negative when there is none. */
+  private scope(zone: string): number {
+    return /^\d{1,9}$/.test(zone) ? Number(zone) : this.wire.api.ifIndex(zone);
+  }
+
+  private readonly onReadable = (events: number): void => {
+    if ((events & n.DISCONNECT) !== 0) this.tellErrors();
+    for (let round = 0; round < MAX_ROUNDS && !this.closed; round++) {
+      const { api, received } = this.wire;
+      const count = api.recvFrom(this.fd, received, 0, STRIDE, SLOTS);
+      if (count === 0) return;
+      // An error that waits fails one call with its errno; if none waits, the socket is of no use.
+      if (count > 0) this.take(count);
+      else if (this.tellErrors() === 0 && !this.closed) this.user.failed(errnoName(count), null);
+      if (count < SLOTS) return;
+    }
+  };
+
+  private take(count: number): void {
+    const { received, bytes, from } = this.wire;
+    const { addresses: a, lens, offs } = received;
+    for (let i = 0; i < count && !this.closed; i++) {
+      const at = i * n.ADDRESS_CELLS;
+      from.set(a[at]!, a[at + n.Cell.W1]!, a[at + n.Cell.W2]!, a[at + n.Cell.W3]!, a[at + n.Cell.Port]!);
+      this.user.datagram(from, bytes, offs[i]!, lens[i]!);
+    }
+  }
+
+  /** Tells what ICMP said; how many errors there were. */
+  private tellErrors(): number {
+    const { errors } = this.wire;
+    let count = 0;
+    while (count < MAX_ERRORS && !this.closed && errors.next(this.fd)) {
+      count++;
+      this.user.failed(errors.errno, errors.to, errors);
+    }
+    return count;
+  }
+}

@@ -1,0 +1,49 @@
+// Batches, as the functions that receive into and send from them share them (addon.c, "Batches").
+
+#pragma once
+
+#include "addon.h"
+
+#define ADDRESS_CELLS 8  // of one slot in the table of a batch with addresses (inet.c)
+
+struct batch {
+  struct state *state;
+  uint32_t id;
+  uint32_t capacity;
+  uint8_t *data;
+  size_t size;
+  uint32_t *offs;       // the table: `capacity` offsets,
+  uint32_t *lens;       // then as many lengths,
+  uint32_t *addresses;  // then as many addresses, or NULL
+  napi_ref slab_ref;
+  napi_ref table_ref;
+  size_t rx_base;  // how rx_iov is laid out at present, for the first rx_laid slots
+  size_t rx_stride;
+  uint32_t rx_laid;
+  struct iovec *rx_iov;
+  struct iovec *tx_iov;
+  struct mmsghdr *rx_msg;
+  struct mmsghdr *tx_msg;
+};
+
+// The table is written by JavaScript at any time, were it shared with a worker even during a call: read each cell once.
+static inline uint32_t cell(const uint32_t *p) { return __atomic_load_n(p, __ATOMIC_RELAXED); }
+
+// The arguments (fd, batch, base, stride, max) of a receive, checked, with the receive side laid out for them.
+struct receive {
+  int fd;
+  uint32_t max;
+  struct batch *b;
+};
+
+// The arguments (fd, batch, start, count) of a send, checked, with the frames gathered in tx_iov.
+struct transmit {
+  int fd;
+  uint32_t start;
+  uint32_t count;
+  struct batch *b;
+};
+
+// False: an exception was thrown.
+bool get_receive(napi_env env, napi_callback_info info, struct receive *r);
+bool get_transmit(napi_env env, napi_callback_info info, struct transmit *t);

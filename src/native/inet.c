@@ -1,0 +1,232 @@
+// Datagrams with their addresses, and the error queue: AF_INET and AF_INET6 sockets that are not connected.
+//
+// A batch made "with addresses" has, behind offsets and lengths, ADDRESS_CELLS cells for each slot:
+//
+//   w0 w1 w2 w3   address, four words in host byte order; IPv4 mapped (0, 0, 0xffff, a.b.c.d)
+//   port          0 to 65535
+//   scope         interface index of a link-local IPv6 address, else 0
+//   ttl           receiving: TTL or hop limit, -1 when the socket was not asked to tell it (IP_RECVTTL)
+//
+// Errors. What ICMP says about a datagram waits in a queue of the socket that asked for it (IP_RECVERR), one entry per
+// error: errno, type and code, who sent it, whom the datagram was for, and its first bytes. recvError takes one.
+
+#include "addon.h"
+#include "batch.h"
+
+#include <arpa/inet.h>
+#include <linux/errqueue.h>
+#include <net/if.h>
+#include <netinet/in.h>
+
+#define MAPPED 0xffff   // third word of an IPv4 address
+#define CONTROL_LEN 64  // one control message with a number, of either family; aligned
+
+enum { W0, W1, W2, W3, PORT, SCOPE, TTL, CELLS };
+_Static_assert(CELLS <= ADDRESS_CELLS, "batch.h leaves room for the address");
+
+// ---- addresses
+
+static void put_address(uint32_t *cells, const struct sockaddr_storage *a) {
+  const struct sockaddr_in *v4 = (const void *)a;
+  const struct sockaddr_in6 *v6 = (const void *)a;
+  memset(cells, 0, (SCOPE + 1) * sizeof(*cells));
+  if (a->ss_family == AF_INET) {
+    cells[W2] = MAPPED;
+    cells[W3] = ntohl(v4->sin_addr.s_addr);
+    cells[PORT] = ntohs(v4->sin_port);
+  } else if (a->ss_family == AF_INET6) {
+    memcpy(cells, &v6->sin6_addr, 16);
+    for (int i = W0; i <= W3; i++) cells[i] = ntohl(cells[i]);
+    cells[PORT] = ntohs(v6->sin6_port);
+    cells[SCOPE] = v6->sin6_scope_id;
+  }
+}
+
+static socklen_t get_address(const uint32_t *shared, struct sockaddr_storage *a) {
+  uint32_t cells[CELLS];
+  for (int i = 0; i < CELLS; i++) cells[i] = cell(&shared[i]);
+  memset(a, 0, sizeof(*a));
+  struct sockaddr_in *v4 = (void *)a;
+  struct sockaddr_in6 *v6 = (void *)a;
+  if (cells[W0] == 0 && cells[W1] == 0 && cells[W2] == MAPPED) {
+    v4->sin_family = AF_INET;
+    v4->sin_addr.s_addr = htonl(cells[W3]);
+    v4->sin_port = htons((uint16_t)cells[PORT]);
+    return sizeof(*v4);
+  }
+  v6->sin6_family = AF_INET6;
+  for (int i = W0; i <= W3; i++) cells[i] = htonl(cells[i]);
+  memcpy(&v6->sin6_addr, cells, 16);
+  v6->sin6_port = htons((uint16_t)cells[PORT]);
+  v6->sin6_scope_id = cells[SCOPE];
+  return sizeof(*v6);
+}
+
+static int32_t ttl_of(struct msghdr *m) {
+  for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c)) {
+    if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL) ||
+        (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_HOPLIMIT)) {
+      int ttl;
+      memcpy(&ttl, CMSG_DATA(c), sizeof(ttl));
+      return ttl;
+    }
+  }
+  return -1;
+}
+
+// ---- datagrams
+
+// Datagrams of one call: their addresses and control messages lie on the stack.
+#define MAX_AT_ONCE 64
+
+napi_value fn_recv_from(napi_env env, napi_callback_info info) {
+  struct receive r;
+  if (!get_receive(env, info, &r)) return NULL;
+  struct batch *b = r.b;
+  if (b->addresses == NULL) return range_error(env, "batch", "has no addresses");
+  uint32_t max = r.max < MAX_AT_ONCE ? r.max : MAX_AT_ONCE;
+  if (max == 0) return number(env, 0);
+  struct sockaddr_storage names[MAX_AT_ONCE];
+  _Alignas(struct cmsghdr) uint8_t control[MAX_AT_ONCE][CONTROL_LEN];
+  for (uint32_t i = 0; i < max; i++) {
+    struct msghdr *m = &b->rx_msg[i].msg_hdr;
+    m->msg_name = &names[i];
+    m->msg_namelen = sizeof(names[i]);
+    m->msg_control = control[i];
+    m->msg_controllen = CONTROL_LEN;
+  }
+  int n;
+  do n = recvmmsg(r.fd, b->rx_msg, max, MSG_DONTWAIT | MSG_TRUNC, NULL);
+  while (n < 0 && errno == EINTR);
+  int error = errno;
+  for (int i = 0; i < n; i++) {
+    uint32_t *cells = b->addresses + (size_t)i * ADDRESS_CELLS;
+    put_address(cells, &names[i]);
+    cells[TTL] = (uint32_t)ttl_of(&b->rx_msg[i].msg_hdr);
+    b->offs[i] = (uint32_t)(b->rx_base + (size_t)i * b->rx_stride);
+    b->lens[i] = b->rx_msg[i].msg_len;
+  }
+  for (uint32_t i = 0; i < max; i++) {
+    // recv leaves these alone and expects none; they point into this call's stack.
+    struct msghdr *m = &b->rx_msg[i].msg_hdr;
+    m->msg_name = m->msg_control = NULL;
+    m->msg_namelen = 0;
+    m->msg_controllen = 0;
+  }
+  errno = error;
+  return n < 0 ? count_or_error(env, n) : number(env, n);
+}
+
+napi_value fn_send_to(napi_env env, napi_callback_info info) {
+  struct transmit t;
+  if (!get_transmit(env, info, &t)) return NULL;
+  struct batch *b = t.b;
+  if (b->addresses == NULL) return range_error(env, "batch", "has no addresses");
+  uint32_t count = t.count < MAX_AT_ONCE ? t.count : MAX_AT_ONCE;
+  if (count == 0) return number(env, 0);
+  struct sockaddr_storage names[MAX_AT_ONCE];
+  for (uint32_t i = 0; i < count; i++) {
+    struct msghdr *m = &b->tx_msg[i].msg_hdr;
+    m->msg_name = &names[i];
+    m->msg_namelen = get_address(b->addresses + ((size_t)t.start + i) * ADDRESS_CELLS, &names[i]);
+  }
+  int n;
+  do n = sendmmsg(t.fd, b->tx_msg, count, MSG_DONTWAIT | MSG_NOSIGNAL);
+  while (n < 0 && errno == EINTR);
+  int error = errno;
+  for (uint32_t i = 0; i < count; i++) {
+    b->tx_msg[i].msg_hdr.msg_name = NULL;
+    b->tx_msg[i].msg_hdr.msg_namelen = 0;
+  }
+  errno = error;
+  return count_or_error(env, n);
+}
+
+// ---- the error queue
+
+// Cells of the record that recvError fills; native.ts has the same order.
+enum {
+  E_ERRNO,
+  E_ORIGIN,
+  E_TYPE,
+  E_CODE,
+  E_INFO,
+  E_OFFENDER,
+  E_TO = E_OFFENDER + 4,
+  E_PORT = E_TO + 4,
+  E_LEN,
+  E_DATA,
+  E_CELLS = E_DATA + 2,
+};
+
+static const struct sock_extended_err *find_error(struct msghdr *m) {
+  for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c)) {
+    if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR) ||
+        (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR))
+      return (const void *)CMSG_DATA(c);
+  }
+  return NULL;
+}
+
+// recvError(fd, record): 1 and the record filled, 0 when the queue is empty, or -errno.
+napi_value fn_recv_error(napi_env env, napi_callback_info info) {
+  ARGUMENTS(2);
+  FD(fd, 0);
+  bool is = false;
+  napi_typedarray_type type;
+  size_t cells;
+  int32_t *out;
+  if (napi_is_typedarray(env, argv[1], &is) != napi_ok || !is ||
+      napi_get_typedarray_info(env, argv[1], &type, &cells, (void **)&out, NULL, NULL) != napi_ok ||
+      type != napi_int32_array)
+    return type_error(env, "record", "an Int32Array");
+  if (cells < E_CELLS) return range_error(env, "record", "is too short");
+
+  struct sockaddr_storage to = {0};
+  uint32_t data[2] = {0};
+  struct iovec iov = {.iov_base = data, .iov_len = sizeof(data)};
+  _Alignas(struct cmsghdr) uint8_t control[512];
+  struct msghdr m = {.msg_name = &to,
+                     .msg_namelen = sizeof(to),
+                     .msg_iov = &iov,
+                     .msg_iovlen = 1,
+                     .msg_control = control,
+                     .msg_controllen = sizeof(control)};
+  ssize_t n;
+  do n = recvmsg(fd, &m, MSG_ERRQUEUE | MSG_DONTWAIT);
+  while (n < 0 && errno == EINTR);
+  if (n < 0) return count_or_error(env, n);
+  memset(out, 0, E_CELLS * sizeof(*out));
+  uint32_t address[CELLS];
+  const struct sock_extended_err *e = find_error(&m);
+  if (e != NULL) {
+    out[E_ERRNO] = (int32_t)e->ee_errno;
+    out[E_ORIGIN] = e->ee_origin;
+    out[E_TYPE] = e->ee_type;
+    out[E_CODE] = e->ee_code;
+    out[E_INFO] = (int32_t)e->ee_info;
+    struct sockaddr_storage offender = {0};
+    const struct sockaddr *o = (const void *)(e + 1);  // SO_EE_OFFENDER
+    memcpy(&offender, o, o->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in));
+    put_address(address, &offender);
+    memcpy(out + E_OFFENDER, address, 4 * sizeof(*out));
+  }
+  put_address(address, &to);
+  memcpy(out + E_TO, address, 4 * sizeof(*out));
+  out[E_PORT] = (int32_t)address[PORT];
+  out[E_LEN] = (int32_t)n;
+  out[E_DATA] = (int32_t)ntohl(data[0]);
+  out[E_DATA + 1] = (int32_t)ntohl(data[1]);
+  return number(env, 1);
+}
+
+napi_value fn_if_index(napi_env env, napi_callback_info info) {
+  ARGUMENTS(1);
+  char name[IF_NAMESIZE];
+  size_t len;
+  if (napi_get_value_string_utf8(env, argv[0], NULL, 0, &len) != napi_ok) return type_error(env, "name", "a string");
+  if (len >= sizeof(name)) return number(env, -ENAMETOOLONG);
+  if (napi_get_value_string_utf8(env, argv[0], name, sizeof(name), &len) != napi_ok) return NULL;
+  unsigned index = if_nametoindex(name);
+  return result(env, index == 0 ? -1 : (ssize_t)index);
+}
