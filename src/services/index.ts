@@ -5,6 +5,7 @@ export {
   DhcpServer,
   type DhcpServerOptions,
   type LeaseView,
+  type StaticHost,
 } from './dhcp-server.ts';
 export { DnsForwarder, type DnsForwarderOptions, type DnsSnapshot } from './dns-forwarder.ts';
 export type { DnsSink } from './dns-query.ts';
