@@ -14,3 +14,4 @@ export { RebindGuard } from './dns-rebind.ts';
 export type { DnsTcpPeer, DnsTcpSession } from './dns-tcp-session.ts';
 export { type LeaseRecord, type LeaseStore, MemoryLeaseStore } from './lease-store.ts';
 export { parseResolvConf, type ResolvConf, type UpstreamList } from './resolv-conf.ts';
+export { type TftpFile, type TftpFiles, TftpServer } from './tftp.ts';
