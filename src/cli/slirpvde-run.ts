@@ -9,10 +9,12 @@ import { SystemClock } from '../core/clock.ts';
 import { VdeError } from '../core/errors.ts';
 import { FrameMemory, type Link } from '../core/frame.ts';
 import { TimerWheel } from '../core/timer-wheel.ts';
+import { LeaseFile } from '../host/lease-file.ts';
 import { openFilesLimit } from '../host/limits.ts';
 import { createNodeHostNet } from '../host/node-host-net.ts';
 import { createRandom } from '../host/random.ts';
 import { ResolverConfig } from '../host/resolver-config.ts';
+import { TftpRoot } from '../host/tftp-root.ts';
 import {
   CapturedLink,
   CaptureFile,
@@ -22,7 +24,7 @@ import {
   VdeClient,
   VdeServer,
 } from '../link/index.ts';
-import { Router } from '../router/index.ts';
+import { Router, type RouterOptions } from '../router/index.ts';
 import { MemoryLeaseStore } from '../services/index.ts';
 import { portAllocator, Switch } from '../switch/index.ts';
 import type { Log } from './log.ts';
@@ -77,6 +79,7 @@ async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promi
   const host = createNodeHostNet();
   closers.push(() => host.close());
   const { network } = config;
+  const resolver = new ResolverConfig({ clock: wheel.clock });
   const router = new Router({
     link,
     memory,
@@ -90,18 +93,15 @@ async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promi
     network: network.network,
     mask: network.mask,
     hostLoopback: config.hostLoopback,
-    dns: { address: config.dnsAddress, upstreams: new ResolverConfig({ clock: wheel.clock }) },
-    dhcp:
-      config.dhcp === null
-        ? null
-        : {
-            network,
-            dns: [config.nameserver],
-            poolStart: config.dhcp.start,
-            reserved: [config.dnsAddress],
-            mtu: link.mtu,
-            store: new MemoryLeaseStore(),
-          },
+    dns: {
+      address: config.dnsAddress,
+      upstreams: resolver,
+      domain: config.domain,
+      records: config.dnsRecords.map((entry) => ({ ...entry, reverse: true })),
+      ...(config.rebindExempt === null ? {} : { rebindExempt: config.rebindExempt }),
+    },
+    dhcp: dhcpOptions(config, link, wheel, resolver, log, closers),
+    ...(config.tftp === null ? {} : { tftp: new TftpRoot(config.tftp) }),
     maxFlows: Math.min(MAX_FLOWS, Math.floor(openFilesLimit() * FLOW_SHARE)),
     log: (key, line) => log.limited('warn', key, line),
   });
@@ -109,6 +109,47 @@ async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promi
   for (const forward of config.forwards) await router.addForward(forward);
   router.announce();
   return { socket: attached.socket, role: attached.role, pingProblem: host.pingProblem };
+}
+
+function dhcpOptions(
+  config: SlirpvdeConfig,
+  link: Link,
+  wheel: TimerWheel,
+  resolver: ResolverConfig,
+  log: Log,
+  closers: Closer[],
+): RouterOptions['dhcp'] {
+  const { dhcp, network, domain } = config;
+  if (dhcp === null) return null;
+  const { leases, search, searchOfHost } = dhcp;
+  const file = leases === null ? null : new LeaseFile({ path: leases, wheel, warn: (line) => log.warn(line) });
+  if (file !== null) closers.push(() => file.close());
+  return {
+    network,
+    dns: [config.nameserver],
+    poolStart: dhcp.start,
+    reserved: [config.dnsAddress],
+    mtu: link.mtu,
+    store: file ?? new MemoryLeaseStore(),
+    leaseSec: dhcp.leaseSec,
+    hosts: dhcp.hosts,
+    nextServer: dhcp.nextServer,
+    bootFile: dhcp.bootFile,
+    domain,
+    search: () => (searchOfHost ? [...search, ...resolver.config().search] : search),
+    routes: dhcp.routes,
+    extra: dhcp.options,
+    reservedNames: reservedNames(config),
+  };
+}
+
+/** First labels of the configured names, where they are names in the guests' domain: no guest can take them. */
+function reservedNames({ dnsRecords, domain }: SlirpvdeConfig): string[] {
+  const labels = dnsRecords.map(({ name }) => {
+    const under = domain !== '' && name.toLowerCase().endsWith(`.${domain}`);
+    return under ? name.slice(0, -domain.length - 1) : name;
+  });
+  return labels.filter((label) => !label.includes('.'));
 }
 
 /** The original's MAC address: 52:55 and the router's IPv4 address. */

@@ -8,10 +8,11 @@
 //
 // Every error of the file system becomes "missing" or "forbidden": guests learn nothing of what lies outside.
 
-import { close, constants, fstat, open, read } from 'node:fs';
+import { close, constants, fstat, open, read, statSync } from 'node:fs';
 import { readlink, realpath, stat } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import { promisify } from 'node:util';
+import { VdeError } from '../core/errors.ts';
 import type { TftpFile, TftpFiles } from '../services/index.ts';
 
 const MAX_NAME = 512;
@@ -23,9 +24,15 @@ const fstatAsync = promisify(fstat);
 export class TftpRoot implements TftpFiles {
   private readonly root: string;
 
-  /** @param root  directory, absolute */
+  /**
+   * @param root  directory, absolute
+   * @throws ERR_VDE_BAD_OPTION when it is none
+   */
   constructor(root: string) {
     this.root = root;
+    if (statSync(root, { throwIfNoEntry: false })?.isDirectory() !== true) {
+      throw new VdeError('ERR_VDE_BAD_OPTION', `cannot serve ${root} by TFTP: it is not a directory`);
+    }
   }
 
   open(name: string, done: (file: TftpFile | null, why: 'missing' | 'forbidden') => void): void {
