@@ -77,8 +77,8 @@ const cases: [name: string, want: string][] = [
   ['x'.repeat(300), 'forbidden'],
   ['x'.repeat(513), 'forbidden'],
 ];
-for (const [name, want] of cases) {
-  test(`${JSON.stringify(name.slice(0, 30))}: ${want}`, async (t) => {
+for (const [i, [name, want]] of cases.entries()) {
+  test(`name ${i}, ${JSON.stringify(name.slice(0, 30))}: ${want}`, async (t) => {
     t.is(await get(new TftpRoot(join(tree(t), 'root')), name), want);
   });
 }
