@@ -1,7 +1,7 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { Drop } from '../../src/core/drop.ts';
 import { parseEndpoint } from '../../src/core/address.ts';
+import { Drop } from '../../src/core/drop.ts';
 import { frame, frameNames } from '../support/frames.ts';
 import { arpFrame, echoFrame, tcpFrame, udpFrame } from '../support/guest-frames.ts';
 import { RouterHarness } from '../support/router-harness.ts';
@@ -82,7 +82,11 @@ test('mutated frames in any order, with a host that answers at random: no except
       h.advance(8 * 3_600_000);
       t.is(h.router.tcpNat.size, 0, 'TCP flows');
       t.is(h.router.tcp.count, 0, 'TCP connections');
-      t.deepEqual([...h.router.ip.neighbors].filter((n) => n.flows !== 0), [], 'pinned neighbors');
+      t.deepEqual(
+        [...h.router.ip.neighbors].filter((n) => n.flows !== 0),
+        [],
+        'pinned neighbors',
+      );
     }),
     { numRuns: 250 },
   );
