@@ -12,6 +12,15 @@ import { type Endpoint, formatIpv4, type Ipv4Network, ipv4Mask, parseIpv4 } from
 import type { UdpFilter, UdpTimeoutProfile } from '../router/index.ts';
 import { type Forward, formatForward, parseForward } from './forward.ts';
 import type { ParsedCommand } from './parse.ts';
+import {
+  checkDhcpOnly,
+  type DhcpSettings,
+  dhcpSettings,
+  guestDomain,
+  type NameEntry,
+  nameEntries,
+  rebindExempt,
+} from './slirpvde-services.ts';
 import { UsageError } from './usage-error.ts';
 import {
   type Display,
@@ -44,7 +53,14 @@ export interface SlirpvdeConfig {
   readonly nameserver: number;
   /** Address inside the network at which names are answered: the same, or host 3 when `nameserver` lies outside. */
   readonly dnsAddress: number;
-  readonly dhcp: { readonly start: number } | null;
+  readonly dhcp: (DhcpSettings & { readonly start: number; readonly leases: string | null }) | null;
+  /** Domain of the guests' names, '' for none. */
+  readonly domain: string;
+  readonly dnsRecords: readonly NameEntry[];
+  /** Zones that may have private addresses; null when all may. */
+  readonly rebindExempt: readonly string[] | null;
+  /** Directory that TFTP serves, absolute, or null. */
+  readonly tftp: string | null;
   /** Largest IP packet, bytes. */
   readonly mtu: number;
   /** Guests reach the host's loopback at the router's address. */
@@ -135,6 +151,8 @@ export function slirpvdeConfig(parsed: ParsedCommand, cwd: string): SlirpvdeConf
     ...list('udp').map((value) => checkForward(network, taken, '-U', value, parseForward('udp', '-U', value))),
   ];
   checkTwice(forwards);
+  const domain = guestDomain({ text, list });
+  if (dhcpValue === undefined) checkDhcpOnly({ text, list });
   return {
     socket: socket.path,
     stdio: socket.stdio,
@@ -144,7 +162,18 @@ export function slirpvdeConfig(parsed: ParsedCommand, cwd: string): SlirpvdeConf
     embeddedSwitch: !flag('noSwitch'),
     network,
     ...names,
-    dhcp: dhcpValue === undefined ? null : { start: dhcpStart(network, taken, text('dhcp')) },
+    dhcp:
+      dhcpValue === undefined
+        ? null
+        : {
+            start: dhcpStart(network, taken, text('dhcp')),
+            leases: path('leases'),
+            ...dhcpSettings({ text, list }, network, taken, domain),
+          },
+    domain,
+    dnsRecords: nameEntries({ text, list }),
+    rebindExempt: flag('dnsRebindProtect') ? rebindExempt({ text, list }) : null,
+    tftp: path('tftp'),
     mtu: mtu(text('mtu'), streams > 0 ? MAX_STREAM_MTU : MAX_MTU),
     hostLoopback: !flag('noHostLoopback'),
     udpFilter: oneOf('--udp-filter', text('udpFilter'), UDP_FILTERS),

@@ -6,14 +6,16 @@
 import { endpointIpv4 } from '../core/address.ts';
 import { SystemClock } from '../core/clock.ts';
 import { VdeError } from '../core/errors.ts';
-import { FrameMemory } from '../core/frame.ts';
+import { FrameMemory, type Link } from '../core/frame.ts';
 import { TimerWheel } from '../core/timer-wheel.ts';
+import { LeaseFile } from '../host/lease-file.ts';
 import { openFilesLimit } from '../host/limits.ts';
 import { createNodeHostNet } from '../host/node-host-net.ts';
 import { createRandom } from '../host/random.ts';
 import { ResolverConfig } from '../host/resolver-config.ts';
+import { TftpRoot } from '../host/tftp-root.ts';
 import { CapturedLink, CaptureFile } from '../link/index.ts';
-import { Router } from '../router/index.ts';
+import { Router, type RouterOptions } from '../router/index.ts';
 import { MemoryLeaseStore } from '../services/index.ts';
 import type { Forward } from './forward.ts';
 import type { Log } from './log.ts';
@@ -88,18 +90,15 @@ async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promi
     network: network.network,
     mask: network.mask,
     hostLoopback: config.hostLoopback,
-    dns: { address: config.dnsAddress, upstreams: resolver },
-    dhcp:
-      config.dhcp === null
-        ? null
-        : {
-            network,
-            dns: [config.nameserver],
-            poolStart: config.dhcp.start,
-            reserved: [config.dnsAddress],
-            mtu: link.mtu,
-            store: new MemoryLeaseStore(),
-          },
+    dns: {
+      address: config.dnsAddress,
+      upstreams: resolver,
+      domain: config.domain,
+      records: config.dnsRecords.map((entry) => ({ ...entry, reverse: true })),
+      ...(config.rebindExempt === null ? {} : { rebindExempt: config.rebindExempt }),
+    },
+    dhcp: dhcpOptions(config, link, wheel, resolver, log, closers),
+    ...(config.tftp === null ? {} : { tftp: new TftpRoot(config.tftp) }),
     maxFlows: Math.min(MAX_FLOWS, Math.floor(openFilesLimit() * FLOW_SHARE)),
     udpFilter: config.udpFilter,
     udpTimeouts: config.udpTimeouts,
@@ -114,6 +113,47 @@ async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promi
   router.announce();
   const { socket, role, ended } = attached;
   return { state: { socket, role, displays, pingProblem: host.pingProblem }, ended, router, resolver };
+}
+
+function dhcpOptions(
+  config: SlirpvdeConfig,
+  link: Link,
+  wheel: TimerWheel,
+  resolver: ResolverConfig,
+  log: Log,
+  closers: Closer[],
+): RouterOptions['dhcp'] {
+  const { dhcp, network, domain } = config;
+  if (dhcp === null) return null;
+  const { leases, search, searchOfHost } = dhcp;
+  const file = leases === null ? null : new LeaseFile({ path: leases, wheel, warn: (line) => log.warn(line) });
+  if (file !== null) closers.push(() => file.close());
+  return {
+    network,
+    dns: [config.nameserver],
+    poolStart: dhcp.start,
+    reserved: [config.dnsAddress],
+    mtu: link.mtu,
+    store: file ?? new MemoryLeaseStore(),
+    leaseSec: dhcp.leaseSec,
+    hosts: dhcp.hosts,
+    nextServer: dhcp.nextServer,
+    bootFile: dhcp.bootFile,
+    domain,
+    search: () => (searchOfHost ? [...search, ...resolver.config().search] : search),
+    routes: dhcp.routes,
+    extra: dhcp.options,
+    reservedNames: reservedNames(config),
+  };
+}
+
+/** First labels of the configured names, where they are names in the guests' domain: no guest can take them. */
+function reservedNames({ dnsRecords, domain }: SlirpvdeConfig): string[] {
+  const labels = dnsRecords.map(({ name }) => {
+    const under = domain !== '' && name.toLowerCase().endsWith(`.${domain}`);
+    return under ? name.slice(0, -domain.length - 1) : name;
+  });
+  return labels.filter((label) => !label.includes('.'));
 }
 
 /** The original's MAC address: 52:55 and the router's IPv4 address. */

@@ -91,6 +91,9 @@ export const DROP_REASONS = {
   DnsMalformed: 'DNS message that cannot be parsed.',
   DnsBadAnswer: 'DNS answer that matches no query (id, address, port or question).',
   DnsOverload: 'DNS query over the limit of queries in flight.',
+  DnsRebind: 'DNS answer refused: a private address for a name of the world (--dns-rebind-protect).',
+  TftpMalformed: 'TFTP message that cannot be parsed, or is for no transfer.',
+  TftpOverload: 'TFTP request over the limit of transfers.',
 } as const;
 
 export type DropName = keyof typeof DROP_REASONS;

@@ -18,16 +18,18 @@ import type { FrameMemory, Link } from '../core/frame.ts';
 import type { TimerWheel } from '../core/timer-wheel.ts';
 import type { HostNet } from '../host/host-net.ts';
 import { IpLayer } from '../ip/index.ts';
-import { DnsForwarder, type DnsForwarderOptions } from '../services/index.ts';
+import type { DnsForwarder, TftpFiles } from '../services/index.ts';
 import { TcpEngine, type TcpLimits } from '../tcp/index.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import type { RouterContext } from './context.ts';
 import { type DhcpOptions, DhcpPort } from './dhcp-port.ts';
 import { DnsPort } from './dns-port.ts';
+import { type DnsServiceOptions, makeForwarder } from './dns-service.ts';
 import { type ForwardRule, Forwards } from './forwards.ts';
 import { IcmpNat } from './icmp-nat.ts';
 import { EgressPolicy } from './policy.ts';
 import { TcpNat } from './tcp-nat.ts';
+import { TftpPort } from './tftp-port.ts';
 import { UdpNat } from './udp-nat.ts';
 import type { UdpFilter } from './udp-peers.ts';
 import { UDP_TIMEOUTS, type UdpTimeoutProfile } from './udp-timeouts.ts';
@@ -52,9 +54,11 @@ export interface RouterOptions {
   mask: number;
   /** Whether guests reach the host's loopback services at the gateway's address. */
   hostLoopback: boolean;
-  /** DNS service: the own address it is reached at (unsigned), and whom it asks. */
-  dns: { address: number; upstreams: DnsForwarderOptions['upstreams'] } | null;
+  /** DNS service: the own address it is reached at (unsigned), whom it asks, and what it knows itself. */
+  dns: DnsServiceOptions | null;
   dhcp: DhcpOptions | null;
+  /** What TFTP serves at the gateway's address; absent: there is no TFTP. */
+  tftp?: TftpFiles;
   /** Descriptors that flows may use, out of what the process may open. */
   maxFlows: number;
   /** Who may answer a guest's UDP port, default `any`; and how long it is kept, default `short`. */
@@ -77,6 +81,7 @@ export class Router {
   readonly unixForwards: UnixForwards;
   readonly policy: EgressPolicy;
   private readonly forwards: Forwards;
+  private readonly tftp: TftpPort | null;
 
   constructor(options: RouterOptions) {
     const { link, wheel, random, gateway, network, mask, host, maxFlows } = options;
@@ -129,12 +134,14 @@ export class Router {
     this.unixForwards = new UnixForwards(context, this.tcpNat);
     this.policy = context.policy;
     const dhcp = options.dhcp === null ? null : new DhcpPort(context, options.dhcp);
-    this.dns =
-      options.dns === null
-        ? null
-        : new DnsForwarder({ host, upstreams: options.dns.upstreams, wheel, drops: this.drops, random16: random });
+    this.tftp = options.tftp === undefined ? null : new TftpPort(context, options.tftp, this.udpNat);
+    this.dns = options.dns === null ? null : makeForwarder(options.dns, options, context, dhcp?.server ?? null);
     const dns = this.dns === null ? null : new DnsPort(context, this.dns, this.udpNat, options.dns!.address);
-    this.udpNat.service = (p) => dhcp?.datagram(p) === true || dns?.datagram(p) === true || this.forwards.fromGuest(p);
+    this.udpNat.service = (p) =>
+      dhcp?.datagram(p) === true ||
+      dns?.datagram(p) === true ||
+      this.tftp?.datagram(p) === true ||
+      this.forwards.fromGuest(p);
     this.tcpNat.localService = (conn, p) => dns?.connection(conn) === true || this.unixForwards.connection(conn, p);
     this.ip.handle(ipv4.PROTO_TCP, this.tcpNat);
     this.ip.handle(ipv4.PROTO_UDP, this.udpNat);
@@ -171,6 +178,7 @@ export class Router {
   close(): void {
     this.forwards.close();
     this.unixForwards.close();
+    this.tftp?.server.close();
     this.tcpNat.close();
     this.udpNat.close();
     this.icmpNat.close();

@@ -1,8 +1,9 @@
 // What a DHCP server answers: which options, in which order, and where the answer goes (RFC 2131 sections 4.1 and 4.3.1).
 
-import { ipv4Mask } from '../core/address.ts';
+import { formatIpv4, ipv4Mask } from '../core/address.ts';
 import type { DhcpMessage } from '../wire/dhcpv4.ts';
 import * as dhcpv4 from '../wire/dhcpv4.ts';
+import { fqdnReply } from './dhcp-fqdn.ts';
 
 /** An answer on its way: the caller wraps it in UDP (from port 67 of the server's address), IPv4 and Ethernet. */
 export interface DhcpReply {
@@ -31,7 +32,14 @@ export interface DhcpConfig {
   /** Option 15, 26, 119; '', 0 or empty: not sent. */
   readonly domain: string;
   readonly mtu: number;
-  readonly search: readonly string[];
+  readonly search: () => readonly string[];
+  /** Boot server, unsigned, and boot file: siaddr, `file`, options 66 and 67; 0 and '' when not configured. */
+  readonly nextServer: number;
+  readonly bootFile: string;
+  /** Option 121, the default route included; empty: not sent. */
+  readonly routes: readonly dhcpv4.ClasslessRoute[];
+  /** Any other option that clients are sent when they ask for it. */
+  readonly extra: ReadonlyMap<number, Uint8Array>;
 }
 
 const BROADCAST = 0xffffffff;
@@ -65,9 +73,11 @@ export function grant(
   }
   for (const code of request.options.get(dhcpv4.OPTION_PARAMETER_LIST) ?? DEFAULT_PARAMETERS) {
     const value = parameter(config, code, kind, hostname);
-    if (value !== null) options.set(code, value);
+    if (value !== null && !options.has(code)) options.set(code, value);
   }
-  return finish(request, options, kind === 'offer' ? 0 : request.ciaddr, address, config.router);
+  const fqdn = kind === 'bootp' ? null : fqdnReply(request, hostname, config.domain);
+  if (fqdn !== null) options.set(dhcpv4.OPTION_CLIENT_FQDN, fqdn);
+  return finish(request, options, kind === 'offer' ? 0 : request.ciaddr, address, config);
 }
 
 /** DHCPNAK with a reason for the user of the client. Always broadcast: the client has no address that is good here. */
@@ -76,7 +86,7 @@ export function refuse(config: DhcpConfig, request: DhcpMessage, reason: string)
   options.set(dhcpv4.OPTION_MESSAGE_TYPE, dhcpv4.writeU8(dhcpv4.NAK));
   options.set(dhcpv4.OPTION_SERVER_ID, dhcpv4.writeAddresses(config.router));
   options.set(dhcpv4.OPTION_MESSAGE, dhcpv4.writeText(reason));
-  return finish(request, options, 0, 0, 0);
+  return finish(request, options, 0, 0, null);
 }
 
 /** What a client without a parameter list is sent beside the fixed options. */
@@ -98,20 +108,37 @@ function parameter(config: DhcpConfig, code: number, kind: ReplyKind, hostname: 
     case dhcpv4.OPTION_REBINDING_TIME:
       return leased(kind) ? dhcpv4.writeU32(Math.floor(config.leaseSec * 0.875)) : null;
     case dhcpv4.OPTION_DOMAIN_SEARCH:
-      return config.search.length === 0 ? null : dhcpv4.writeDomainSearch(config.search);
+      return searchList(config.search());
+    case dhcpv4.OPTION_TFTP_SERVER_NAME:
+      return config.nextServer === 0 ? extra(config, code) : dhcpv4.writeText(formatIpv4(config.nextServer));
+    case dhcpv4.OPTION_BOOT_FILE_NAME:
+      return config.bootFile === '' ? extra(config, code) : dhcpv4.writeText(config.bootFile);
+    case dhcpv4.OPTION_CLASSLESS_ROUTES:
+      return config.routes.length === 0 ? null : dhcpv4.writeClasslessRoutes(config.routes);
     default:
-      return null;
+      return extra(config, code);
   }
+}
+
+const extra = (config: DhcpConfig, code: number): Uint8Array | null => config.extra.get(code) ?? null;
+
+function searchList(names: readonly string[]): Uint8Array | null {
+  const value = dhcpv4.writeDomainSearch(names);
+  return value.length === 0 ? null : value;
 }
 
 const leased = (kind: ReplyKind): boolean => kind === 'offer' || kind === 'ack';
 
+/** Longest name that the field `file` holds; a longer one goes into option 67 only. */
+const FILE_MAX = 127;
+
+/** @param config  null for a refusal, which carries nothing but its reason */
 function finish(
   request: DhcpMessage,
   options: Map<number, Uint8Array>,
   ciaddr: number,
   yiaddr: number,
-  siaddr: number,
+  config: DhcpConfig | null,
 ): DhcpReply {
   const clientId = request.options.get(dhcpv4.OPTION_CLIENT_ID);
   if (clientId !== undefined) options.set(dhcpv4.OPTION_CLIENT_ID, clientId); // RFC 6842 section 3
@@ -127,11 +154,11 @@ function finish(
       flags: request.flags,
       ciaddr,
       yiaddr,
-      siaddr,
+      siaddr: config === null ? 0 : config.nextServer || config.router,
       giaddr: request.giaddr,
       chaddr: request.chaddr,
-      sname: '',
-      file: '',
+      sname: config === null || config.nextServer === 0 ? '' : formatIpv4(config.nextServer),
+      file: config === null || config.bootFile.length > FILE_MAX ? '' : config.bootFile,
       options,
     },
     dhcpv4.maxReplyLen(request),

@@ -22,27 +22,30 @@
 // An address that the client did not have before is probed by ARP before the OFFER when the owner gives a `probe`; one in
 // use is put aside and the next is tried.
 //
+// A host of the configuration (StaticHost) is known by its hardware address alone, whatever identifier it sends: boot
+// firmware and system get the same address. Nobody else gets that address, or the name that goes with it. While another
+// station was seen to use it, its owner gets no address.
+//
 // Limits: messages in all and for each hardware address by token buckets; offers and leases for each hardware address;
 // the pool itself (lease-pool.ts). All memory is bounded by the pool and fixed tables.
 
 import type { Ipv4Network } from '../core/address.ts';
-import { formatIpv4 } from '../core/address.ts';
 import type { Clock } from '../core/clock.ts';
 import { Drop, type DropCounters } from '../core/drop.ts';
-import { VdeError } from '../core/errors.ts';
 import { u16, u32 } from '../wire/bytes.ts';
 import type { DhcpMessage } from '../wire/dhcpv4.ts';
 import * as dhcpv4 from '../wire/dhcpv4.ts';
+import { requestedName } from './dhcp-fqdn.ts';
 import { type DhcpConfig, type DhcpReply, grant, type ReplyKind, refuse } from './dhcp-reply.ts';
+import { type AddressProbe, type DhcpServerOptions, hardwareKey, makeConfig, makePool } from './dhcp-setup.ts';
 import { HostNames } from './host-names.ts';
-import { type Holder, LeasePool, LeaseState } from './lease-pool.ts';
+import { type Holder, type LeasePool, LeaseState, macNumber } from './lease-pool.ts';
 import type { LeaseRecord, LeaseStore } from './lease-store.ts';
 import { MacRateLimit, TokenBucket } from './rate-limit.ts';
 
 export type { DhcpReply } from './dhcp-reply.ts';
+export type { AddressProbe, DhcpServerOptions, StaticHost } from './dhcp-setup.ts';
 
-export const DEFAULT_LEASE_SEC = 86_400;
-export const POOL_MAX = 4096;
 export const OFFER_MS = 10_000;
 export const ASIDE_MS = 600_000;
 export const PROBE_MS = 100;
@@ -58,52 +61,15 @@ const CLIENT_ID_MAX = 255;
 const CLIENT_ID_MIN = 2; // RFC 2132 section 9.14
 const NAK_TEXT = 'requested address not available'; // as slirpvde's
 
-/**
- * Asks by ARP whether somebody uses an address.
- *
- * @param waitMs  how long to wait for an answer
- * @param done    called once, within the call or later
- */
-export type AddressProbe = (address: number, waitMs: number, done: (inUse: boolean) => void) => void;
-
-export interface DhcpServerOptions {
-  readonly network: Ipv4Network;
-  /** Address of the router, which is the server; unsigned like all addresses here. */
-  readonly router: number;
-  readonly dns: readonly number[];
-  /** First address to give. */
-  readonly poolStart: number;
-  /** Addresses from there on (default: all up to the broadcast address), at most POOL_MAX. */
-  readonly poolSize?: number;
-  /** Further addresses never to give; the router's, the DNS servers' and the broadcast address are among them anyway. */
-  readonly reserved?: readonly number[];
-  /** Default: DEFAULT_LEASE_SEC. */
-  readonly leaseSec?: number;
-  readonly restricted?: boolean;
-  readonly domain?: string;
-  readonly mtu?: number;
-  readonly search?: readonly string[];
-  /** Host name for clients that ask for one and did not bring one. */
-  readonly hostname?: string;
-  /** Host names that no guest can take. */
-  readonly reservedNames?: readonly string[];
-  readonly store: LeaseStore;
-  readonly clock: Clock;
-  readonly drops: DropCounters;
-  /** Sends an answer; called within `handle`, or later when a probe or the store took its time. */
-  readonly reply: (reply: DhcpReply) => void;
-  readonly probe?: AddressProbe;
-}
-
 /** A lease as management shows it. */
 export interface LeaseView {
   readonly address: number;
-  readonly state: 'offered' | 'bound' | 'idle' | 'aside';
+  readonly state: 'offered' | 'bound' | 'idle' | 'aside' | 'reserved';
   readonly client: string;
   readonly macHi: number;
   readonly macLo: number;
   readonly hostname: string;
-  /** Milliseconds until the state ends; negative when a lease ended that long ago. */
+  /** Milliseconds until the state ends; negative when a lease ended that long ago; infinite when it has no end. */
   readonly remainingMs: number;
 }
 
@@ -125,6 +91,7 @@ const VIEW_STATES: Readonly<Record<number, LeaseView['state']>> = {
   [LeaseState.Offered]: 'offered',
   [LeaseState.Bound]: 'bound',
   [LeaseState.Aside]: 'aside',
+  [LeaseState.Reserved]: 'reserved',
 };
 
 export class DhcpServer {
@@ -138,26 +105,18 @@ export class DhcpServer {
   private readonly probe: AddressProbe | null;
   private readonly defaultHostname: string;
   private readonly names: HostNames;
+  /** Hardware addresses of the configured hosts. */
+  private readonly statics: ReadonlySet<number>;
   private readonly probing = new Map<number, Probing>();
   private readonly rateAll: TokenBucket;
   private readonly rateMac = new MacRateLimit(RATE_MAC, RATE_MAC);
 
   /** Throws ERR_VDE_BAD_OPTION when the pool does not lie in the network or is empty. */
   constructor(options: DhcpServerOptions) {
-    const { network, router, dns } = options;
-    this.config = {
-      router,
-      prefixLen: network.prefixLen,
-      network: network.network,
-      dns,
-      leaseSec: options.leaseSec ?? DEFAULT_LEASE_SEC,
-      restricted: options.restricted ?? false,
-      domain: options.domain ?? '',
-      mtu: options.mtu ?? 0,
-      search: options.search ?? [],
-    };
-    this.network = network;
+    this.config = makeConfig(options);
+    this.network = options.network;
     this.pool = makePool(options);
+    this.statics = new Set((options.hosts ?? []).map(({ macHi, macLo }) => macNumber(macHi, macLo)));
     this.store = options.store;
     this.clock = options.clock;
     this.drops = options.drops;
@@ -165,6 +124,9 @@ export class DhcpServer {
     this.probe = options.probe ?? null;
     this.defaultHostname = options.hostname ?? '';
     this.names = new HostNames(this.pool, options.reservedNames ?? []);
+    for (const { address, name } of options.hosts ?? []) {
+      if (name !== '') this.names.fix(this.pool.indexOf(address), name);
+    }
     this.rateAll = new TokenBucket(RATE_ALL, RATE_ALL, this.clock.now());
     this.restore();
   }
@@ -212,6 +174,20 @@ export class DhcpServer {
     };
   }
 
+  /** Address of the guest or configured host that has this name (lower case, one label) now, unsigned; or -1. */
+  addressOf(name: string): number {
+    this.pool.sweep(this.clock.now());
+    const i = this.names.find(name);
+    return i < 0 ? -1 : this.pool.address(i);
+  }
+
+  /** Name of the guest or configured host that has this address now, or ''. */
+  nameOf(address: number): string {
+    this.pool.sweep(this.clock.now());
+    const i = this.pool.indexOf(address);
+    return i < 0 ? '' : this.names.nameOf(i);
+  }
+
   private take(b: Uint8Array, off: number, end: number, srcHi: number, srcLo: number): Drop {
     const now = this.clock.now();
     if (!this.rateMac.take(srcHi, srcLo, now) || !this.rateAll.take(now)) return Drop.DhcpRateLimited;
@@ -240,11 +216,11 @@ export class DhcpServer {
   }
 
   private clientOf(m: DhcpMessage, macHi: number, macLo: number): Client {
-    const mac = hexText(m.chaddr);
+    if (this.statics.has(macNumber(macHi, macLo))) return { key: hardwareKey(macHi, macLo), macHi, macLo };
     const id = m.options.get(dhcpv4.OPTION_CLIENT_ID);
-    if (id === undefined || id.length < CLIENT_ID_MIN) return { key: `hw:${mac}`, macHi, macLo };
+    if (id === undefined || id.length < CLIENT_ID_MIN) return { key: hardwareKey(macHi, macLo), macHi, macLo };
     const key = `id:${hexText(id)}`;
-    const own = `${key}/${mac}`;
+    const own = `${key}/${hexText(m.chaddr)}`;
     if (this.pool.find(own) >= 0) return { key: own, macHi, macLo };
     const i = this.pool.find(key);
     const holder = i < 0 ? null : this.pool.holder(i);
@@ -291,13 +267,16 @@ export class DhcpServer {
 
   /** An address for a client that has none: the one it asks for when nobody has it, else what the pool gives. */
   private choose(client: Client, m: DhcpMessage): number {
+    if (this.isStatic(client)) return -1;
     if (this.pool.heldBy(client.macHi, client.macLo) >= LEASES_PER_MAC) return -1;
     const wanted = this.pool.indexOf(dhcpv4.readAddress(m.options.get(dhcpv4.OPTION_REQUESTED_ADDRESS)));
     return wanted >= 0 && this.pool.available(wanted) ? wanted : this.pool.pick();
   }
 
   private offer(i: number, m: DhcpMessage): Drop {
-    this.send(grant(this.config, m, 'offer', this.pool.address(i), this.hostnameFor(i)));
+    const name = requestedName(m, this.config.domain);
+    const hostname = this.names.mayHave(i, name) ? name : this.hostnameFor(i);
+    this.send(grant(this.config, m, 'offer', this.pool.address(i), hostname));
     return Drop.None;
   }
 
@@ -316,7 +295,7 @@ export class DhcpServer {
     const i = this.pool.indexOf(wanted);
     if (i >= 0 && i === known) return this.bind(i, client, m, 'ack');
     const bound = known >= 0 && this.pool.state(known) === LeaseState.Bound;
-    if (i < 0 || bound || !this.pool.available(i)) {
+    if (i < 0 || bound || !this.pool.available(i) || this.isStatic(client)) {
       this.send(refuse(this.config, m, NAK_TEXT));
       return Drop.None;
     }
@@ -386,12 +365,16 @@ export class DhcpServer {
 
   // Keeping the pool.
 
+  private isStatic(client: Client): boolean {
+    return this.statics.has(macNumber(client.macHi, client.macLo));
+  }
+
   private hostnameFor(i: number): string {
     return this.pool.holder(i)?.hostname || this.defaultHostname;
   }
 
   private learnHostname(i: number, holder: Holder, m: DhcpMessage): void {
-    const name = dhcpv4.readText(m.options.get(dhcpv4.OPTION_HOST_NAME));
+    const name = requestedName(m, this.config.domain);
     if (name !== '' && name !== holder.hostname) this.names.give(i, name);
   }
 
@@ -439,6 +422,12 @@ export class DhcpServer {
     for (const r of records) {
       const i = this.pool.indexOf(r.address);
       if (i < 0) continue;
+      const own = this.pool.isReserved(i) ? this.pool.holder(i) : null;
+      if (own !== null || this.statics.has(macNumber(r.macHi, r.macLo))) {
+        // The configuration changed since: what it says now holds.
+        if (own?.client === r.client) this.pool.assign(i, own, LeaseState.Bound, r.expiresAt);
+        continue;
+      }
       const holder: Holder = {
         client: r.client,
         macHi: r.macHi,
@@ -471,22 +460,4 @@ function hexText(b: Uint8Array): string {
   let text = '';
   for (const byte of b) text += (byte >>> 4).toString(16) + (byte & 15).toString(16);
   return text;
-}
-
-function makePool(options: DhcpServerOptions): LeasePool {
-  const { network, router, dns, poolStart } = options;
-  const last = (network.network | ~network.mask) >>> 0;
-  const first = poolStart === network.network && network.prefixLen < 31 ? poolStart + 1 : poolStart;
-  const room = last - first + (network.prefixLen < 31 ? 0 : 1);
-  const size = Math.min(options.poolSize ?? room, room, POOL_MAX);
-  const excluded = [router, ...dns, ...(options.reserved ?? [])];
-  const pool = first < network.network || size < 1 ? null : new LeasePool(first, size, excluded);
-  if (pool === null || pool.count(LeaseState.Free) === 0) {
-    const net = `${formatIpv4(network.network)}/${network.prefixLen}`;
-    throw new VdeError(
-      'ERR_VDE_BAD_OPTION',
-      `dhcp: no address of ${net} is left to give from ${formatIpv4(poolStart)} on; choose a lower first address`,
-    );
-  }
-  return pool;
 }

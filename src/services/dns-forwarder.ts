@@ -19,7 +19,7 @@
 // Over TCP a server gets one connection, and 2 s when there is another one to ask.
 //
 // Limits: queries waiting in all and for each guest (over it SERVFAIL at once), message length, sessions. Malformed
-// messages are dropped. `localhost` is answered here (RFC 6761).
+// messages are dropped. `localhost` (RFC 6761) and local names (dns-local.ts) are answered here.
 
 import type { Endpoint } from '../core/address.ts';
 import { Drop, type DropCounters } from '../core/drop.ts';
@@ -27,6 +27,7 @@ import type { TimerWheel } from '../core/timer-wheel.ts';
 import type { ErrnoName, HostNet } from '../host/host-net.ts';
 import * as dns from '../wire/dns.ts';
 import { DnsExchange, type DnsExchangeUser } from './dns-exchange.ts';
+import { LOCAL_RECORDS_MAX, type LocalNames } from './dns-local.ts';
 import { answerLocalhost, isLocalhost } from './dns-localhost.ts';
 import {
   DnsQuery,
@@ -39,6 +40,7 @@ import {
   type Try,
   Waiter,
 } from './dns-query.ts';
+import type { RebindGuard } from './dns-rebind.ts';
 import { DnsServers } from './dns-servers.ts';
 import { type DnsSocket, DnsSocketPool, type DnsSocketUser } from './dns-sockets.ts';
 import { type DnsTcpOwner, type DnsTcpPeer, DnsTcpSession } from './dns-tcp-session.ts';
@@ -55,7 +57,7 @@ export const VARIANTS_MAX = 16;
 export const QUERY_MAX = 16_384;
 /** Header and the longest question. */
 const EMPTY_ANSWER_MAX = dns.HEADER_LEN + 255 + 4;
-const LOCAL_ANSWER_MAX = EMPTY_ANSWER_MAX + 28;
+const LOCAL_ANSWER_MAX = EMPTY_ANSWER_MAX + LOCAL_RECORDS_MAX;
 
 export interface DnsLimits {
   /** Questions of guests that wait for an answer, in all and for one guest. */
@@ -78,6 +80,10 @@ export interface DnsForwarderOptions {
   /** Where the forwarder itself answers, as the host's sockets would reach it: such upstreams are never asked. */
   readonly self?: readonly Endpoint[];
   readonly limits?: Partial<DnsLimits>;
+  /** Names answered without asking anybody. */
+  readonly local?: LocalNames;
+  /** Refuses answers that point into private networks. */
+  readonly rebind?: RebindGuard;
 }
 
 /** Counters since start, and what is under way. */
@@ -99,6 +105,8 @@ export class DnsForwarder implements DnsSocketUser<DnsQuery>, DnsExchangeUser, D
   private readonly servers: DnsServers;
   private readonly random16: () => number;
   private readonly limits: DnsLimits;
+  private readonly local: LocalNames | null;
+  private readonly rebind: RebindGuard | null;
   private readonly pool: DnsSocketPool<DnsQuery>;
   private readonly table = new QueryTable();
   private readonly guests = new GuestTable();
@@ -122,6 +130,8 @@ export class DnsForwarder implements DnsSocketUser<DnsQuery>, DnsExchangeUser, D
     this.drops = options.drops;
     this.random16 = options.random16;
     this.limits = { ...DNS_LIMITS, ...options.limits };
+    this.local = options.local ?? null;
+    this.rebind = options.rebind ?? null;
     this.pool = new DnsSocketPool(options.host, options.wheel, options.random16, this);
   }
 
@@ -178,9 +188,10 @@ export class DnsForwarder implements DnsSocketUser<DnsQuery>, DnsExchangeUser, D
     }
     if (this.shut) return true;
     this.queries++;
-    if (dns.opcode(b, off) === dns.OPCODE_QUERY && isLocalhost(b, off, end)) {
+    const localLen = dns.opcode(b, off) === dns.OPCODE_QUERY ? this.answerLocally(b, off, end) : 0;
+    if (localLen > 0) {
       this.answers++;
-      sink.answer(client, this.scratch, 0, answerLocalhost(this.scratch, b, off, end));
+      sink.answer(client, this.scratch, 0, localLen);
       return true;
     }
     const hash = questionHash(b, off, end);
@@ -212,6 +223,12 @@ export class DnsForwarder implements DnsSocketUser<DnsQuery>, DnsExchangeUser, D
     }
     this.start(tcp, hash, b, off, len, waiter);
     return true;
+  }
+
+  /** Writes the answer to a question that nobody else is asked into `scratch`; its length, or 0. */
+  private answerLocally(b: Uint8Array, off: number, end: number): number {
+    if (isLocalhost(b, off, end)) return answerLocalhost(this.scratch, b, off, end);
+    return this.local === null ? 0 : this.local.answer(this.scratch, b, off, end);
   }
 
   sessionOver(session: DnsTcpSession): void {
@@ -366,6 +383,11 @@ export class DnsForwarder implements DnsSocketUser<DnsQuery>, DnsExchangeUser, D
   // The end of a query.
 
   private finish(q: DnsQuery, b: Uint8Array, off: number, len: number): void {
+    if (this.rebind?.refuses(b, off, off + len)) {
+      this.drops[Drop.DnsRebind]!++;
+      this.fail(q, dns.RCODE_REFUSED);
+      return;
+    }
     // A query that guests sent by UDP may have been answered over TCP, at any length.
     const limit = q.viaTcp && !q.tcp ? Math.max(dns.PLAIN_UDP_SIZE, dns.ednsUdpSize(q.bytes, 0, q.len)) : len;
     const size = len > limit ? dns.writeTruncated(b, off, b, off, off + len) : len;
@@ -373,10 +395,10 @@ export class DnsForwarder implements DnsSocketUser<DnsQuery>, DnsExchangeUser, D
     this.deliver(this.detach(q), b, off, size);
   }
 
-  private fail(q: DnsQuery): void {
+  private fail(q: DnsQuery, rcode: number = dns.RCODE_SERVFAIL): void {
     const answer = new Uint8Array(EMPTY_ANSWER_MAX);
-    const len = dns.writeEmptyAnswer(answer, 0, q.bytes, 0, q.len, dns.RCODE_SERVFAIL);
-    this.servfails++;
+    const len = dns.writeEmptyAnswer(answer, 0, q.bytes, 0, q.len, rcode);
+    if (rcode === dns.RCODE_SERVFAIL) this.servfails++;
     this.deliver(this.detach(q), answer, 0, len);
   }
 

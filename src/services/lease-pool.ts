@@ -10,6 +10,10 @@
 //   Bound     leased                                        until the lease's deadline, then Idle
 //   Aside     somebody else was seen to use the address     until its deadline, then Free
 //   Excluded  the router's own addresses
+//   Reserved  promised to one holder by configuration, and not in use: nobody else gets it
+//
+// A reserved address has its holder from the start and for ever; where another address becomes Free, Lapsed or Idle, it
+// becomes Reserved again. It may lie outside the range.
 //
 // A new client gets the head of the first list in this order that is not empty: Free, Lapsed, Idle, Offered. So old
 // bindings are kept as long as there is room, and clients that never confirm cannot hold the pool against those that do
@@ -17,10 +21,20 @@
 //
 // Deadlines are kept by looking: `sweep` moves what is due and is called before each decision. The pool sets no timers.
 
-export const LeaseState = { Free: 0, Lapsed: 1, Idle: 2, Offered: 3, Bound: 4, Aside: 5, Excluded: 6 } as const;
+export const LeaseState = {
+  Free: 0,
+  Lapsed: 1,
+  Idle: 2,
+  Offered: 3,
+  Bound: 4,
+  Aside: 5,
+  Excluded: 6,
+  Reserved: 7,
+} as const;
 export type LeaseState = (typeof LeaseState)[keyof typeof LeaseState];
 
 const LISTS = 6;
+const STATES = 8;
 const NO_DEADLINE = Number.POSITIVE_INFINITY;
 
 /** Who an address belongs to, or last belonged to. */
@@ -34,12 +48,24 @@ export interface Holder {
   confirmed: boolean;
 }
 
+/** An address that belongs to one holder by configuration. */
+export interface Reservation {
+  /** Unsigned. */
+  readonly address: number;
+  readonly holder: Holder;
+}
+
 /** A 48-bit hardware address as one number. */
 export const macNumber = (hi: number, lo: number): number => hi * 2 ** 32 + lo;
 
 export class LeasePool {
-  readonly start: number;
+  /** Number of addresses: those of the range, then the reserved ones outside of it. */
   readonly size: number;
+  private readonly start: number;
+  private readonly range: number;
+  private readonly outside: number[] = [];
+  private readonly outsideIndex = new Map<number, number>();
+  private readonly reserved = new Map<number, Holder>();
   private readonly states: Uint8Array;
   private readonly deadlines: Float64Array;
   private readonly holders: (Holder | null)[];
@@ -49,15 +75,23 @@ export class LeasePool {
   /** Rings: entries 0 to size-1 are addresses, size+state is the anchor of a list. */
   private readonly next: Int32Array;
   private readonly prev: Int32Array;
-  private readonly counts = new Int32Array(LISTS + 1);
+  private readonly counts = new Int32Array(STATES);
 
   /**
-   * @param start     first address, unsigned
-   * @param size      number of addresses
-   * @param excluded  addresses never to hand out; those outside the range do not matter
+   * @param start         first address of the range, unsigned
+   * @param range         number of addresses in the range
+   * @param excluded      addresses never to hand out; those outside the range do not matter
+   * @param reservations  no address and no client twice, none excluded
    */
-  constructor(start: number, size: number, excluded: readonly number[]) {
+  constructor(start: number, range: number, excluded: readonly number[], reservations: readonly Reservation[] = []) {
     this.start = start;
+    this.range = range;
+    for (const { address } of reservations) {
+      if (address >= start && address < start + range) continue;
+      this.outsideIndex.set(address, range + this.outside.length);
+      this.outside.push(address);
+    }
+    const size = range + this.outside.length;
     this.size = size;
     this.states = new Uint8Array(size);
     this.deadlines = new Float64Array(size).fill(NO_DEADLINE);
@@ -65,24 +99,35 @@ export class LeasePool {
     this.next = new Int32Array(size + LISTS);
     this.prev = new Int32Array(size + LISTS);
     for (let list = size; list < size + LISTS; list++) this.next[list] = this.prev[list] = list;
+    for (const { address, holder } of reservations) this.reserved.set(this.indexIn(address), holder);
     const skip = new Set(excluded);
     for (let i = 0; i < size; i++) {
-      if (skip.has(start + i)) {
+      if (skip.has(this.address(i))) {
         this.states[i] = LeaseState.Excluded;
         this.counts[LeaseState.Excluded]!++;
       } else {
+        this.restore(i);
         this.link(i, LeaseState.Free, NO_DEADLINE);
       }
     }
   }
 
+  private indexIn(address: number): number {
+    const i = address - this.start;
+    return i >= 0 && i < this.range ? i : (this.outsideIndex.get(address) ?? -1);
+  }
+
   /** Index of an address, or -1 when it is outside the pool or excluded. */
   indexOf(address: number): number {
-    const i = address - this.start;
-    return i >= 0 && i < this.size && this.states[i] !== LeaseState.Excluded ? i : -1;
+    const i = this.indexIn(address);
+    return i >= 0 && this.states[i] !== LeaseState.Excluded ? i : -1;
   }
   address(i: number): number {
-    return this.start + i;
+    return i < this.range ? this.start + i : this.outside[i - this.range]!;
+  }
+  /** True when the address belongs to its holder by configuration. */
+  isReserved(i: number): boolean {
+    return this.reserved.has(i);
   }
   state(i: number): LeaseState {
     return this.states[i] as LeaseState;
@@ -157,6 +202,7 @@ export class LeasePool {
   forget(i: number): void {
     this.unlink(i);
     this.drop(i);
+    this.restore(i);
     this.link(i, LeaseState.Free, NO_DEADLINE);
   }
 
@@ -182,6 +228,14 @@ export class LeasePool {
     this.holders[i] = null;
   }
 
+  /** Gives a reserved address back to its holder. */
+  private restore(i: number): void {
+    const holder = this.reserved.get(i);
+    if (holder === undefined) return;
+    this.holders[i] = holder;
+    this.byClient.set(holder.client, i);
+  }
+
   private move(i: number, state: LeaseState, deadline: number): void {
     this.unlink(i);
     this.link(i, state, deadline);
@@ -189,16 +243,23 @@ export class LeasePool {
 
   private unlink(i: number): void {
     const state = this.states[i]!;
+    this.counts[state]!--;
+    if (state === LeaseState.Reserved) return;
     const next = this.next[i]!;
     const prev = this.prev[i]!;
     this.next[prev] = next;
     this.prev[next] = prev;
-    this.counts[state]!--;
     this.countMac(i, state, -1);
   }
 
   /** Puts `i` into a list: behind all that are due no later, or at the very end. */
   private link(i: number, state: LeaseState, deadline: number, atEnd = false): void {
+    if (state <= LeaseState.Idle && this.reserved.has(i)) {
+      this.states[i] = LeaseState.Reserved;
+      this.deadlines[i] = deadline;
+      this.counts[LeaseState.Reserved]!++;
+      return;
+    }
     const anchor = this.size + state;
     let prev = this.prev[anchor]!;
     if (!atEnd) while (prev !== anchor && this.deadlines[prev]! > deadline) prev = this.prev[prev]!;

@@ -168,9 +168,12 @@ function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
 }
 
 /**
- * Writes a message of its own memory, padded with zeros to MIN_LEN. Options are written in the order of the map, those
- * longer than 255 bytes in parts (RFC 3396); an option that does not fit any more is left out, so the important ones go
- * first. Text that is longer than its field is cut; so is a hardware address.
+ * Writes a message of its own memory, padded with zeros to MIN_LEN. Text that is longer than its field is cut; so is a
+ * hardware address. Options are written in the order of the map, those longer than 255 bytes in parts (RFC 3396).
+ *
+ * When the options do not fit `maxLen`, `file` and `sname` take options as well as far as they are empty (option 52, RFC
+ * 2131 section 4.1): an option goes whole into the first field with room for it, else in parts into all of them. One that
+ * does not fit that way either is left out, so the important ones go first.
  *
  * @param maxLen  longest result, bytes, MIN_LEN to MAX_LEN; see `maxReplyLen`
  */
@@ -192,17 +195,59 @@ export function write(m: DhcpMessage, maxLen: number = DEFAULT_MAX_LEN): Uint8Ar
   out.set(writeText(m.sname).subarray(0, SNAME_LEN - 1), SNAME);
   out.set(writeText(m.file).subarray(0, FILE_LEN - 1), FILE);
   putU32(out, COOKIE, MAGIC_COOKIE);
-  let o = OPTIONS;
-  for (const [code, value] of m.options) {
-    if (o + writtenLen(value) + 1 <= out.length) o = writeOption(out, o, code, value);
+  return out.slice(0, Math.max(MIN_LEN, writeOptions(out, m)));
+}
+
+/** Where options may go: from `at` up to `end`, which is one byte short of the field's end: that is for option 255. */
+interface Room {
+  at: number;
+  readonly end: number;
+}
+
+/** Writes all options; returns the length of the message. */
+function writeOptions(out: Uint8Array, m: DhcpMessage): number {
+  const main: Room = { at: OPTIONS, end: out.length - 1 };
+  const rooms = [main];
+  let needed = 0;
+  for (const value of m.options.values()) needed += writtenLen(value);
+  if (needed > main.end - main.at) {
+    // The order of the fields is the order in which parts are joined (RFC 3396 section 5).
+    const overload = (m.file === '' ? OVERLOAD_FILE : 0) | (m.sname === '' ? OVERLOAD_SNAME : 0);
+    if (overload & OVERLOAD_FILE) rooms.push({ at: FILE, end: FILE + FILE_LEN - 1 });
+    if (overload & OVERLOAD_SNAME) rooms.push({ at: SNAME, end: SNAME + SNAME_LEN - 1 });
+    if (overload !== 0) main.at = writeOption(out, main.at, OPTION_OVERLOAD, Uint8Array.of(overload));
   }
-  out[o] = OPTION_END;
-  return out.slice(0, Math.max(MIN_LEN, o + 1));
+  for (const [code, value] of m.options) {
+    const len = writtenLen(value);
+    const room = rooms.find(({ at, end }) => len <= end - at);
+    if (room !== undefined) room.at = writeOption(out, room.at, code, value);
+    else splitOption(out, rooms, code, value);
+  }
+  for (const { at } of rooms) out[at] = OPTION_END;
+  return main.at + 1;
+}
+
+/** Writes a value in parts over several fields, if all of it fits. */
+function splitOption(out: Uint8Array, rooms: readonly Room[], code: number, value: Uint8Array): void {
+  const shares = rooms.map(({ at, end }) => dataRoom(end - at));
+  if (shares.reduce((sum, n) => sum + n, 0) < value.length) return;
+  let from = 0;
+  for (const [i, room] of rooms.entries()) {
+    const part = value.subarray(from, from + shares[i]!);
+    if (part.length > 0) room.at = writeOption(out, room.at, code, part);
+    from += part.length;
+  }
 }
 
 /** Bytes of an option with the headers of all its parts; an empty value is one part. */
 const writtenLen = (value: Uint8Array): number =>
   value.length + 2 * Math.max(1, Math.ceil(value.length / MAX_OPTION_PART));
+
+/** Bytes of one option's value that `room` bytes hold, headers of parts not counted. */
+function dataRoom(room: number): number {
+  const whole = Math.floor(room / (MAX_OPTION_PART + 2));
+  return whole * MAX_OPTION_PART + Math.max(0, room - whole * (MAX_OPTION_PART + 2) - 2);
+}
 
 function writeOption(out: Uint8Array, at: number, code: number, value: Uint8Array): number {
   let o = at;

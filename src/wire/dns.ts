@@ -10,8 +10,9 @@
 // pointers lead strictly backwards, not into the header. So the work is linear in the length of the message. A forwarder
 // has use for messages with one question only (RFC 9619); all others are malformed here.
 
+import { MAPPED } from '../core/address.ts';
 import { Drop, dropLabel } from '../core/drop.ts';
-import { putU16, u16 } from './bytes.ts';
+import { i32, putU16, putU32, u16 } from './bytes.ts';
 
 export const PORT = 53;
 export const HEADER_LEN = 12;
@@ -34,10 +35,19 @@ const FLAG_RA = 0x0080;
 const FLAG_CD = 0x0010;
 const OPCODE_MASK = 0x7800;
 
+/** The two bits of a compression pointer; the rest is an offset from the header (RFC 1035 section 4.1.4). */
+export const POINTER = 0xc000;
+
+const TYPE_A = 1;
+const TYPE_AAAA = 28;
 const TYPE_OPT = 41;
 const MAX_NAME = 255;
 const MAX_STEPS = 127;
 const RECORD_FIXED = 10; // type, class, TTL, length of the data
+/** Record whose owner is a pointer, up to its data; an OPT record without options (RFC 6891 section 6.1.2). */
+export const RECORD_HEAD_LEN = 2 + RECORD_FIXED;
+export const OPT_LEN = 1 + RECORD_FIXED;
+const OWN_UDP_SIZE = 1232; // fits every path without fragments
 
 /**
  * Tells whether [o, end) is a message with one question and records that lie inside. The records of a truncated answer
@@ -177,6 +187,76 @@ export function writeEmptyAnswer(
 ): number {
   const kept = flags(query, off) & (OPCODE_MASK | FLAG_RD | FLAG_CD);
   return writeQuestionOnly(out, outOff, query, off, end, FLAG_QR | FLAG_RA | kept | rcode);
+}
+
+/**
+ * Writes a record up to its data.
+ *
+ * @param owner  offset of the owner's name from the header
+ * @returns      offset of the data
+ */
+export function writeRecordHead(
+  out: Uint8Array,
+  o: number,
+  owner: number,
+  type: number,
+  cls: number,
+  ttlSec: number,
+  dataLen: number,
+): number {
+  putU16(out, o, POINTER | owner);
+  putU16(out, o + 2, type);
+  putU16(out, o + 4, cls);
+  putU32(out, o + 6, ttlSec);
+  putU16(out, o + 10, dataLen);
+  return o + RECORD_HEAD_LEN;
+}
+
+/** Writes an OPT record without options; returns the offset behind it. */
+export function writeOpt(out: Uint8Array, o: number): number {
+  out[o] = 0;
+  putU16(out, o + 1, TYPE_OPT);
+  putU16(out, o + 3, OWN_UDP_SIZE);
+  putU32(out, o + 5, 0);
+  putU16(out, o + 9, 0);
+  return o + OPT_LEN;
+}
+
+/** A name in wire form, not compressed. The labels are known to be 1 to 63 bytes of ASCII, the name at most 253. */
+export function writeName(name: string): Uint8Array {
+  const out = new Uint8Array(name.length + 2);
+  let at = 0;
+  for (const label of name.split('.')) {
+    out[at++] = label.length;
+    for (let i = 0; i < label.length; i++) out[at++] = label.charCodeAt(i);
+  }
+  return out;
+}
+
+/**
+ * True when `test` is for an address of the answer section (four words; IPv4 mapped). Stops at a record that is cut short.
+ */
+export function someAddress(
+  b: Uint8Array,
+  o: number,
+  end: number,
+  test: (w0: number, w1: number, w2: number, w3: number) => boolean,
+): boolean {
+  let at = questionEnd(b, o, end);
+  for (let i = ancount(b, o); i > 0 && at >= 0; i--) {
+    const next = skipRecord(b, o, at, end);
+    if (next < 0) return false;
+    const fixed = skipName(b, o, at, end);
+    const type = u16(b, fixed);
+    const data = fixed + RECORD_FIXED;
+    const len = next - data;
+    if (type === TYPE_A && len === 4 && test(0, 0, MAPPED, i32(b, data))) return true;
+    if (type === TYPE_AAAA && len === 16) {
+      if (test(i32(b, data), i32(b, data + 4), i32(b, data + 8), i32(b, data + 12))) return true;
+    }
+    at = next;
+  }
+  return false;
 }
 
 /**

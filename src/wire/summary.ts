@@ -9,6 +9,7 @@ import * as ethernet from './ethernet.ts';
 import * as icmpv4 from './icmpv4.ts';
 import * as ipv4 from './ipv4.ts';
 import * as tcp from './tcp.ts';
+import * as tftp from './tftp.ts';
 import * as udp from './udp.ts';
 
 const VLAN_TAG_LEN = 4;
@@ -62,6 +63,7 @@ function datagramSummary(b: Uint8Array, o: number, end: number): string {
   const last = o + udp.length(b, o);
   const src = udp.srcPort(b, o);
   const dst = udp.dstPort(b, o);
+  if (dst === tftp.PORT) return `${text}: ${tftp.summary(b, payload, last)}`;
   if (src === dns.PORT || dst === dns.PORT) return `${text}: ${dns.summary(b, payload, last)}`;
   const dhcp = src === dhcpv4.SERVER_PORT || dst === dhcpv4.SERVER_PORT;
   return dhcp ? `${text}: ${dhcpv4.summary(b, payload, last)}` : text;

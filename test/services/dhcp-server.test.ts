@@ -276,7 +276,7 @@ const asked: { name: string; params: number[]; code: number; want: string }[] = 
 ];
 for (const { name, params, code, want } of asked) {
   test(`parameter list: ${name} (${code}) is sent when asked for, and only then`, (t) => {
-    const d = dhcpHarness({ domain: 'lab.test', mtu: 1500, hostname: 'box', search: ['lab.test'] });
+    const d = dhcpHarness({ domain: 'lab.test', mtu: 1500, hostname: 'box', search: () => ['lab.test'] });
     t.is(toHex(d.say('DISCOVER', { mac: A, params })!.options.get(code)!), want);
     t.false(d.say('DISCOVER', { mac: A, params: [1, 33] })!.options.has(code));
   });
@@ -310,7 +310,7 @@ test('RFC 6842: option 61 comes back, in NAK too; RFC 3046: option 82 comes back
 
 test('option 57 bounds the reply; without it a reply fits 576 bytes of IP', (t) => {
   const search = Array.from({ length: 22 }, (_, i) => `subdomain-number-${i}.example${i}.test`);
-  const d = dhcpHarness({ search });
+  const d = dhcpHarness({ search: () => search });
   const sizes = [undefined, 300, 576, 1500].map(
     (maxSize) =>
       d.say('DISCOVER', { mac: A, params: [119], ...(maxSize === undefined ? {} : { maxSize }) })!.reply.payload.length,

@@ -110,8 +110,10 @@ const macText = (hi: number, lo: number): string =>
 
 export function readAnswer(reply: DhcpReply): Answer {
   const options = rawOptions(reply.payload);
-  // The package writes to stderr about options it does not know, such as 82.
-  const known = options.has(82) ? [...reply.payload.subarray(0, 240), 255] : reply.payload;
+  // The package writes to stderr about options it does not know.
+  const known = [81, 82, 108, 114].some((code) => options.has(code))
+    ? [...reply.payload.subarray(0, 240), 255]
+    : reply.payload;
   const message = protocol.parse(Buffer.from(known));
   const type = options.get(53)?.[0];
   const mac = macText(reply.macHi, reply.macLo);

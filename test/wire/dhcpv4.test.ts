@@ -162,18 +162,72 @@ test('write: options that do not fit are left out, later ones that fit are not',
     [121, new Uint8Array(60)],
     [51, new Uint8Array(4)],
   ]);
-  const b = dhcp.write(message({ options }), dhcp.DEFAULT_MAX_LEN);
+  const taken = { sname: 'host', file: 'boot' };
+  const b = dhcp.write(message({ ...taken, options }), dhcp.DEFAULT_MAX_LEN);
   t.true(b.length <= dhcp.DEFAULT_MAX_LEN);
   t.deepEqual([...parse(b)!.options.keys()], [53, 119, 51]);
-  t.deepEqual([...parse(dhcp.write(message({ options }), 700))!.options.keys()], [53, 119, 121, 51]);
+  t.deepEqual([...parse(dhcp.write(message({ ...taken, options }), 700))!.options.keys()], [53, 119, 121, 51]);
 });
 
 test('write: an option fills the message to its last byte', (t) => {
+  const taken = { sname: 'host', file: 'boot' };
   const fits = new Map([[43, new Uint8Array(548 - 240 - 5)]]);
-  t.is(dhcp.write(message({ options: fits })).length, 548);
-  t.is(parse(dhcp.write(message({ options: fits })))!.options.get(43)?.length, 303);
+  t.is(dhcp.write(message({ ...taken, options: fits })).length, 548);
+  t.is(parse(dhcp.write(message({ ...taken, options: fits })))!.options.get(43)?.length, 303);
   const tooLong = new Map([[43, new Uint8Array(548 - 240 - 4)]]);
-  t.is(parse(dhcp.write(message({ options: tooLong })))!.options.size, 0);
+  t.is(parse(dhcp.write(message({ ...taken, options: tooLong })))!.options.size, 0);
+});
+
+test('overload (RFC 2131 4.1): what does not fit the options field goes to file, then sname', (t) => {
+  const options = new Map([
+    [53, Uint8Array.of(2)],
+    [119, new Uint8Array(250).fill(1)],
+    [121, new Uint8Array(60).fill(2)],
+    [43, new Uint8Array(50).fill(3)],
+    [51, new Uint8Array(4).fill(4)],
+  ]);
+  const b = dhcp.write(message({ options }), dhcp.DEFAULT_MAX_LEN);
+  t.deepEqual([...b.subarray(240, 243)], [52, 1, 3], 'option 52: both fields hold options');
+  t.deepEqual([b[108], b[109], b[170]], [121, 60, 43], 'file');
+  t.is(b[222], 255);
+  t.is(b[44], 255, 'sname is empty: nothing but the end');
+  t.deepEqual(new Map([...parse(b)!.options].sort()), new Map([...options].sort()));
+  const kept = parse(dhcp.write(message({ options, file: 'pxelinux.0' }), dhcp.DEFAULT_MAX_LEN))!;
+  t.is(kept.file, 'pxelinux.0', 'a boot file stays where boot firmware looks for it');
+  t.deepEqual([...kept.options.keys()].sort(), [119, 121, 51, 53].sort());
+});
+
+test('overload and RFC 3396: an option that fits no field whole is split over them in order', (t) => {
+  const value = Uint8Array.from({ length: 420 }, (_, i) => i & 255);
+  const options = new Map([
+    [53, Uint8Array.of(2)],
+    [121, value],
+    [51, new Uint8Array(4)],
+  ]);
+  const read = parse(dhcp.write(message({ options }), dhcp.DEFAULT_MAX_LEN))!;
+  t.deepEqual(read.options.get(121), value);
+  t.deepEqual([...read.options.keys()].sort(), [121, 51, 53].sort());
+});
+
+test('overload: whatever is written is read back, at any length', (t) => {
+  const code = fc.integer({ min: 1, max: 254 }).filter((c) => c !== dhcp.OPTION_OVERLOAD);
+  const list = fc.uniqueArray(fc.tuple(code, fc.uint8Array({ maxLength: 280 })), {
+    maxLength: 8,
+    selector: ([c]) => c,
+  });
+  fc.assert(
+    fc.property(list, fc.integer({ min: 300, max: 1472 }), fc.constantFrom('', 'x'), (pairs, max, name) => {
+      const b = dhcp.write(message({ options: new Map(pairs), sname: name }), max);
+      t.true(b.length <= max);
+      const read = parse(b)!;
+      t.is(read.sname, name);
+      const given = new Map(pairs);
+      for (const [c, value] of read.options) t.deepEqual(value, given.get(c));
+      const size = pairs.reduce((sum, [, v]) => sum + v.length + 2 * Math.max(1, Math.ceil(v.length / 255)), 0);
+      if (size + 241 <= max) t.is(read.options.size, pairs.length, 'all of them when there is room');
+    }),
+    { numRuns: 300 },
+  );
 });
 
 test('RFC 3396: long options are written in parts of 255 bytes', (t) => {

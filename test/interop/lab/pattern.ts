@@ -20,3 +20,6 @@ export function patternDigest(total: number): string {
   for (const chunk of chunks(total)) hash.update(chunk);
   return hash.digest('hex');
 }
+
+/** The first `total` bytes of the pattern. */
+export const pattern = (total: number): Buffer => Buffer.concat([...chunks(total)]);
