@@ -155,12 +155,18 @@ for (const kind of SWITCHES) {
   suite.test('killed and started again: leases and names are what they were', ['dig'], async (t, lab) => {
     const [first, second] = lab.guests;
     const addresses = [await first!.dhcp(), await second!.dhcp()];
+    const link = async (guest: (typeof lab.guests)[number]): Promise<string> =>
+      /link\/ether (\S+)/.exec(await guest.must(['ip', '-o', 'link', 'show', 'dev', 'tap0']))![1]!;
+    const macs = [await link(first!), await link(second!)];
     const router = lab.router;
     router.process.kill('SIGKILL');
     await until(() => !router.running, 5000, 'slirpvde is gone');
     await lab.startRouter();
-    if (kind === 'embedded') for (const guest of lab.guests) await guest.join(); // their switch is gone too
-    for (const [i, guest] of lab.guests.entries()) await guest.configure(addresses[i]!.split('/')[0]!);
+    for (const [i, guest] of lab.guests.entries()) {
+      if (kind === 'embedded') await guest.join(); // their switch is gone too
+      await guest.must(['ip', 'link', 'set', 'tap0', 'address', macs[i]!]);
+      await guest.configure(addresses[i]!.split('/')[0]!);
+    }
     const address = addresses[1]!.split('/')[0]!;
     const names = (): Promise<string> => first!.must(['dig', `@${DNS}`, '+short', '+tries=1', '-x', address]);
     t.is((await names()).trim(), 'beta.lab.test.', 'before anybody asked for a lease again');
