@@ -1,0 +1,113 @@
+// The service with real sockets in a directory of the test: who reaches the router by which way.
+
+import { cpSync, existsSync, symlinkSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import test, { type ExecutionContext } from 'ava';
+import { Logger } from '../../src/cli/log.ts';
+import { parseCommandLine } from '../../src/cli/parse.ts';
+import { slirpvdeConfig } from '../../src/cli/slirpvde-config.ts';
+import { SLIRPVDE } from '../../src/cli/slirpvde-options.ts';
+import { startSlirpvde } from '../../src/cli/slirpvde-run.ts';
+import { SystemClock } from '../../src/core/clock.ts';
+import { FrameMemory, type Link } from '../../src/core/frame.ts';
+import { TimerWheel } from '../../src/core/timer-wheel.ts';
+import { QemuDgramLink, VdeClient, VdeServer } from '../../src/link/index.ts';
+import { QemuStreamLink } from '../../src/link/qemu-stream.ts';
+import { portAllocator, Switch } from '../../src/switch/index.ts';
+import { frameSummary } from '../../src/wire/summary.ts';
+import { Recorder, tempDir, until } from '../link/support.ts';
+import { run } from '../native/support.ts';
+import { arpFrame } from '../support/guest-frames.ts';
+
+async function start(t: ExecutionContext, line: string) {
+  const lines: string[] = [];
+  const log = new Logger({ name: 't', sinks: [(text) => lines.push(text)] });
+  const service = await startSlirpvde(slirpvdeConfig(parseCommandLine(SLIRPVDE, line.split(' ')), '/'), log);
+  t.teardown(() => service.close());
+  return { service, lines };
+}
+
+/** Asks for the router by ARP until it answers `mac`. */
+async function reaches(link: Link, spa: string, srcMac: string): Promise<void> {
+  const sink = new Recorder();
+  link.attach(sink);
+  const ask = arpFrame({ spa, tpa: '10.0.2.2', srcMac });
+  link.tx.frame(ask, 0, ask.length);
+  link.tx.flush();
+  const answered = () => sink.frames.some((f) => frameSummary(f, 0, f.length).includes(`> ${srcMac}`));
+  await until(answered, `the router answers ${spa}`);
+}
+
+for (const joined of [false, true]) {
+  test(`guests of VDE, of streams and of datagrams on one network: ${joined ? 'joined' : 'embedded'}`, async (t) => {
+    const dir = tempDir(t);
+    const [ctl, q, ours, theirs] = ['ctl', 'q', 'ours', 'theirs'].map((name) => join(dir, name)) as [
+      string,
+      string,
+      string,
+      string,
+    ];
+    const memory = new FrameMemory();
+    if (joined) {
+      const sw = new Switch({ wheel: new TimerWheel(new SystemClock()) });
+      const server = await VdeServer.listen({ path: ctl, memory, allocate: portAllocator(sw) });
+      t.teardown(() => server.close());
+    }
+    const { service } = await start(t, `-s ${ctl} --qemu-stream ${q} --qemu-dgram ${ours},${theirs}`);
+    t.is(service.state.role, joined ? 'joined' : 'embedded');
+    const vde = await VdeClient.connect({ path: ctl, description: 'test', memory });
+    const stream = new QemuStreamLink(connect(q), 'guest', 1500);
+    const dgram = new QemuDgramLink({ local: theirs, remote: ours, memory });
+    t.teardown(async () => {
+      for (const link of [vde, stream, dgram]) await link.close();
+    });
+    await reaches(vde, '10.0.2.21', '02:00:00:00:00:21');
+    await reaches(stream, '10.0.2.22', '02:00:00:00:00:22');
+    await reaches(dgram, '10.0.2.23', '02:00:00:00:00:23');
+    await service.close();
+    t.false(existsSync(q) || existsSync(ours));
+  });
+}
+
+test('without the native addon: streams work, VDE is left out with one line; with -s it is an error', async (t) => {
+  const root = fileURLToPath(new URL('../..', import.meta.url));
+  const dir = tempDir(t);
+  cpSync(join(root, 'src'), join(dir, 'src'), { recursive: true });
+  symlinkSync(join(root, 'node_modules'), join(dir, 'node_modules'));
+  cpSync(join(root, 'package.json'), join(dir, 'package.json'));
+  const q = join(dir, 'q');
+  const script = join(dir, 'probe.ts');
+  writeFileSync(
+    script,
+    `import { connect } from 'node:net';
+     import { startSlirpvde } from './src/cli/slirpvde-run.ts';
+     import { slirpvdeConfig } from './src/cli/slirpvde-config.ts';
+     import { parseCommandLine } from './src/cli/parse.ts';
+     import { SLIRPVDE } from './src/cli/slirpvde-options.ts';
+     import { Logger } from './src/cli/log.ts';
+     const log = new Logger({ name: 't', sinks: [(line) => console.log(line)] });
+     const go = (line: string) => startSlirpvde(slirpvdeConfig(parseCommandLine(SLIRPVDE, line.split(' ')), '/'), log);
+     await go('-s ${dir}/ctl --qemu-stream ${q}').catch((error) => console.log(error.code));
+     const service = await go('--qemu-stream ${q}');
+     console.log(service.state.role);
+     const guest = connect('${q}', () => guest.write(Buffer.from('${askHex()}', 'hex')));
+     guest.on('data', (b) => {
+       if (!b.includes(Buffer.from('02000000002252550a000202', 'hex'))) return;
+       console.log('answered');
+       process.exit();
+     });`,
+  );
+  const { stdout, stderr } = await run(process.execPath, [`--import=${import.meta.resolve('tsx')}`, script]);
+  const lines = stdout.trim().split('\n');
+  t.is(lines[0], 'ERR_VDE_NO_NATIVE', stderr);
+  t.regex(lines[1]!, /^t: no VDE socket, guests come in by --qemu-stream only: vdenet: /);
+  t.deepEqual(lines.slice(2), ['qemu', 'answered'], stderr);
+});
+
+/** An ARP request behind its length, as QEMU sends it. */
+function askHex(): string {
+  const ask = arpFrame({ spa: '10.0.2.22', tpa: '10.0.2.2', srcMac: '02:00:00:00:00:22' });
+  return Buffer.concat([Buffer.of(0, 0, 0, ask.length), ask]).toString('hex');
+}
