@@ -38,6 +38,7 @@ const sockets = new Suite('unix sockets', 'embedded', { start: false, guests: 0 
 sockets.test('-L PATH leads to the guest, -x PORT to a socket of the host', ['curl', 'socat'], async (t, lab) => {
   const [path, service] = [join(lab.dir, 'to-guest'), join(lab.dir, 'service')];
   await lab.startRouter(['-dhcp', '-L', `${path}:${GUEST}:80`, '-x', `6010:${service}`, '--no-host-loopback']);
+  await until(() => existsSync(path), 5000, 'the forward is open');
   t.is(statSync(path).mode & 0o777, 0o600);
   const guest = await lab.addGuest();
   await guest.configure(GUEST);
