@@ -6,14 +6,14 @@ import type { SlirpvdeConfig } from './slirpvde-config.ts';
 import type { SlirpvdeState } from './slirpvde-service.ts';
 
 /** The block that the original prints, same columns. */
-export function classicBanner(config: SlirpvdeConfig, socket: string): string[] {
+export function classicBanner(config: SlirpvdeConfig, state: Pick<SlirpvdeState, 'socket' | 'forwards'>): string[] {
   const values: [string, string][] = [
     ['virtual_host', `${formatIpv4(config.network.address)}/${config.network.prefixLen}`],
     ['DNS         ', formatIpv4(config.nameserver)],
   ];
   if (config.dhcp !== null) values.push(['dhcp_start  ', formatIpv4(config.dhcp.start)]);
-  values.push(['vde switch  ', socket]);
-  for (const forward of config.forwards)
+  values.push(['vde switch  ', state.socket]);
+  for (const forward of state.forwards)
     values.push([`redir ${forward.protocol.toUpperCase()}   `, formatForward(forward)]);
   const head = 'Starting slirpvde: ';
   return values.map(([name, value], i) => `${i === 0 ? head : ' '.repeat(head.length)}${name}=${value}`);
@@ -36,12 +36,13 @@ export function stateLines(config: SlirpvdeConfig, state: SlirpvdeState): string
   lines.push(
     config.hostLoopback
       ? `guests reach the loopback services of this host at ${router} (--no-host-loopback refuses them)`
-      : 'guests do not reach the loopback services of this host',
+      : `guests do not reach ${config.noHost ? 'this host' : 'the loopback services of this host'}`,
+    ...(config.restrict ? ['guests reach nothing but services of the router and what --allow names'] : []),
     state.pingProblem === null
       ? 'ping of guests is forwarded'
       : `ping of guests is not forwarded: ${state.pingProblem}`,
   );
-  if (config.forwards.some(listensEverywhere)) {
+  if (state.forwards.some(listensEverywhere)) {
     lines.push('forwards without an address are open on all addresses of this host');
   }
   return lines;

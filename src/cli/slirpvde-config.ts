@@ -9,6 +9,9 @@
 
 import { resolve } from 'node:path';
 import { formatIpv4, type Ipv4Network, ipv4Mask, parseIpv4 } from '../core/address.ts';
+import { VdeError } from '../core/errors.ts';
+import { POLICY_FORM, parsePolicyRule } from '../mgmt/policy-text.ts';
+import type { PolicyRule } from '../router/index.ts';
 import { type Forward, formatForward, parseForward } from './forward.ts';
 import type { ParsedCommand } from './parse.ts';
 import { UsageError } from './usage-error.ts';
@@ -35,6 +38,14 @@ export interface SlirpvdeConfig {
   readonly mtu: number;
   /** Guests reach the host's loopback at the router's address. */
   readonly hostLoopback: boolean;
+  /** The addresses of the host are refused to guests. */
+  readonly noHost: boolean;
+  /** Guests reach services of the router and what `rules` allow, nothing else. */
+  readonly restrict: boolean;
+  /** --allow and --deny, in the order of the command line. */
+  readonly rules: readonly PolicyRule[];
+  /** Management console: socket (absolute path), its permissions and group; null: none. */
+  readonly mgmt: { readonly path: string; readonly mode: number; readonly group: string | null } | null;
   readonly forwards: readonly Forward[];
   readonly daemon: boolean;
   /** Absolute paths, or null. */
@@ -48,6 +59,7 @@ export interface SlirpvdeConfig {
 export const MIN_MTU = 576; // RFC 791 section 3.1: what every host must take
 export const MAX_MTU = 9216; // a VDE frame holds 9234 bytes: Ethernet header, one tag, and this
 const DEFAULT_MTU = 1500;
+const DEFAULT_MGMT_MODE = 0o600; // as vde_switch's
 const MAX_SWITCH_PORT = 0xffffff; // 24 bits in the VDE request
 
 const DEFAULT_NETWORK = '10.0.2.0/24';
@@ -88,13 +100,17 @@ export function slirpvdeConfig(parsed: ParsedCommand, cwd: string): SlirpvdeConf
     socket: socket.path,
     port,
     group: text('group'),
-    mode: socketMode(text('mode')),
+    mode: socketMode('--mode', text('mode')),
     embeddedSwitch: !flag('noSwitch'),
     network,
     ...names,
     dhcp: dhcpValue === undefined ? null : { start: dhcpStart(network, taken, text('dhcp')) },
     mtu: mtu(text('mtu')),
-    hostLoopback: !flag('noHostLoopback'),
+    hostLoopback: !flag('noHostLoopback') && !flag('noHost'),
+    noHost: flag('noHost'),
+    restrict: flag('restrict'),
+    rules: parsed.sequence.flatMap(({ key, value }) => policyRule(key, value)),
+    mgmt: managementSocket(path('mgmt'), text('mgmtMode'), text('mgmtGroup')),
     forwards,
     daemon: flag('daemon'),
     pidfile: path('pidfile'),
@@ -182,15 +198,32 @@ function switchPort(value: string | null): number | null {
   return port === 0 ? null : port;
 }
 
-function socketMode(value: string | null): number | null {
+function socketMode(option: string, value: string | null): number | null {
   if (value === null) return null;
   if (!/^0?[0-7]{1,3}$/.test(value)) {
     throw new UsageError(
-      `option '--mode': '${value}' is not a mode`,
+      `option '${option}': '${value}' is not a mode`,
       'expected octal digits from 0 to 777, for example 660',
     );
   }
   return Number.parseInt(value, 8);
+}
+
+function policyRule(key: string, text: string): PolicyRule[] {
+  if (key !== 'allow' && key !== 'deny') return [];
+  try {
+    return [parsePolicyRule(key === 'allow', text)];
+  } catch (error) {
+    if (!(error instanceof VdeError)) throw error;
+    throw new UsageError(`option '--${key}': bad rule '${text}': ${error.message}`, POLICY_FORM, error.code);
+  }
+}
+
+function managementSocket(path: string | null, mode: string | null, group: string | null): SlirpvdeConfig['mgmt'] {
+  if (path !== null) return { path, mode: socketMode('--mgmtmode', mode) ?? DEFAULT_MGMT_MODE, group };
+  const alone = mode !== null ? '--mgmtmode' : group !== null ? '--mgmtgroup' : null;
+  if (alone !== null) throw new UsageError(`option '${alone}' needs the management socket: --mgmt SOCK`);
+  return null;
 }
 
 function mtu(value: string | null): number {
@@ -277,6 +310,7 @@ function checkForward(
   text: string,
   forward: Forward,
 ): Forward {
+  if ((forward.guestName ?? null) !== null) return forward;
   const guest = forward.guest.w3 >>> 0;
   const why = !isHost(network, guest)
     ? `${forward.guest.host} is not the address of a host in ${cidr(network)}`
@@ -293,16 +327,20 @@ function checkForward(
 function checkTwice(forwards: readonly Forward[]): void {
   const seen = new Map<string, Forward>();
   for (const forward of forwards) {
-    const key = `${forward.protocol} ${forward.listen}`;
-    const first = seen.get(key);
-    if (first !== undefined) {
-      throw new UsageError(
-        `two forwards of ${forward.protocol.toUpperCase()} port ${forward.listen.port}: ` +
-          `'${formatForward(first)}' and '${formatForward(forward)}'`,
-        '',
-        'ERR_VDE_BAD_FORWARD',
-      );
+    const { listen, count = 1 } = forward;
+    if (listen.port === 0) continue;
+    for (let port = listen.port; port < listen.port + count; port++) {
+      const key = `${forward.protocol} ${listen.host} ${port}`;
+      const first = seen.get(key);
+      if (first !== undefined) {
+        throw new UsageError(
+          `two forwards of ${forward.protocol.toUpperCase()} port ${port}: ` +
+            `'${formatForward(first)}' and '${formatForward(forward)}'`,
+          '',
+          'ERR_VDE_BAD_FORWARD',
+        );
+      }
+      seen.set(key, forward);
     }
-    seen.set(key, forward);
   }
 }

@@ -11,6 +11,7 @@ import { FrameMemory, type Link } from '../core/frame.ts';
 import { TimerWheel } from '../core/timer-wheel.ts';
 import { openFilesLimit } from '../host/limits.ts';
 import { createNodeHostNet } from '../host/node-host-net.ts';
+import { OwnAddresses } from '../host/own-addresses.ts';
 import { createRandom } from '../host/random.ts';
 import { ResolverConfig } from '../host/resolver-config.ts';
 import {
@@ -25,6 +26,8 @@ import {
 import { Router } from '../router/index.ts';
 import { MemoryLeaseStore } from '../services/index.ts';
 import { portAllocator, Switch } from '../switch/index.ts';
+import { descriptorShares } from './descriptors.ts';
+import type { Forward } from './forward.ts';
 import type { Log } from './log.ts';
 import type { SlirpvdeConfig } from './slirpvde-config.ts';
 import type { SlirpvdeService, SlirpvdeState } from './slirpvde-service.ts';
@@ -32,10 +35,6 @@ import type { SlirpvdeService, SlirpvdeState } from './slirpvde-service.ts';
 const DESCRIPTION = 'slirpvde:';
 /** Ports of the embedded switch; each guest takes one. */
 const EMBEDDED_PORTS = 1025;
-/** Flows at most, whatever the limit on open files. */
-const MAX_FLOWS = 16_384;
-/** Share of the descriptors that flows may use: the rest is for guests' control connections, DNS and forwards. */
-const FLOW_SHARE = 0.7;
 
 /** What was opened, closed in reverse order. */
 type Closer = () => void | Promise<void>;
@@ -90,6 +89,9 @@ async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promi
     network: network.network,
     mask: network.mask,
     hostLoopback: config.hostLoopback,
+    rules: config.rules,
+    restrict: config.restrict,
+    hostAddresses: config.noHost ? new OwnAddresses(wheel.clock).list : null,
     dns: { address: config.dnsAddress, upstreams: new ResolverConfig({ clock: wheel.clock }) },
     dhcp:
       config.dhcp === null
@@ -102,13 +104,14 @@ async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promi
             mtu: link.mtu,
             store: new MemoryLeaseStore(),
           },
-    maxFlows: Math.min(MAX_FLOWS, Math.floor(openFilesLimit() * FLOW_SHARE)),
+    ...descriptorShares(openFilesLimit()),
     log: (key, line) => log.limited('warn', key, line),
   });
   closers.push(() => router.close());
-  for (const forward of config.forwards) await router.addForward(forward);
+  const forwards: Forward[] = [];
+  for (const forward of config.forwards) forwards.push((await router.addForward(forward)).rule);
   router.announce();
-  return { socket: attached.socket, role: attached.role, pingProblem: host.pingProblem };
+  return { socket: attached.socket, role: attached.role, pingProblem: host.pingProblem, forwards };
 }
 
 /** The original's MAC address: 52:55 and the router's IPv4 address. */

@@ -1,6 +1,7 @@
 // What the command needs of the service it starts. slirpvde.ts is given a StartSlirpvde, so that the command is tested
 // without a network, and so that --help never loads the router.
 
+import type { Forward } from './forward.ts';
 import type { Log } from './log.ts';
 import type { SlirpvdeConfig } from './slirpvde-config.ts';
 
@@ -12,6 +13,8 @@ export interface SlirpvdeState {
   readonly role: 'joined' | 'embedded';
   /** Null when echo requests of guests are forwarded; else one line that says why not and what would help. */
   readonly pingProblem: string | null;
+  /** Forwards that are open, with the real ports where any was asked for. */
+  readonly forwards: readonly Forward[];
 }
 
 export interface SlirpvdeService {

@@ -44,7 +44,7 @@ export async function main(words: readonly string[], start: StartSlirpvde, limit
     config,
     (log) => start(config, log),
     (service, log) => {
-      process.stderr.write(`${classicBanner(config, service.state.socket).join('\n')}\n`);
+      process.stderr.write(`${classicBanner(config, service.state).join('\n')}\n`);
       for (const line of stateLines(config, service.state)) log.info(line);
     },
     limits,

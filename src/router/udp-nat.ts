@@ -24,6 +24,7 @@ import * as udp from '../wire/udp.ts';
 import type { RouterContext } from './context.ts';
 import { FlowTable, IdleFlow } from './flow-table.ts';
 import { datagramVerdict, isResourceError } from './host-errors.ts';
+import { PolicyProtocol } from './policy-rules.ts';
 
 const ONE_WAY_MS = 30_000;
 const BOTH_WAYS_MS = 180_000;
@@ -69,22 +70,28 @@ class UdpMapping extends IdleFlow implements HostUdpUser {
     this.socket?.close();
     this.socket = null;
   }
+
+  describe(): { port: number; peer: string; state: string } {
+    const state = this.dnsOnly ? 'dns' : this.answered ? 'answered' : 'one-way';
+    return { port: this.port, peer: String(this.to), state };
+  }
 }
 
 export class UdpNat implements PacketHandler {
   /** Tried first for every datagram (DHCP, DNS, clients of forwards). */
   service: LocalUdpService | null = null;
   private readonly context: RouterContext;
-  private readonly flows: FlowTable<UdpMapping>;
+  readonly flows: FlowTable<UdpMapping>;
   private readonly target = new Endpoint();
 
   /** @param capacity  mappings at once, each of which holds one host descriptor */
-  constructor(context: RouterContext, capacity: number, perGuest: number) {
+  constructor(context: RouterContext, capacity: number) {
     this.context = context;
     this.flows = new FlowTable<UdpMapping>({
+      kind: 'udp',
       wheel: context.wheel,
       capacity,
-      perGuest,
+      budget: context.budget,
       k0: context.random() | 0,
       k1: context.random() | 0,
     });
@@ -116,7 +123,7 @@ export class UdpNat implements PacketHandler {
       drops[Drop.UdpBadPort]!++;
       return;
     }
-    const denied = policy.resolve(p.dst0, p.dst1, p.dst2, p.dst3, dstPort, this.target);
+    const denied = policy.resolve(PolicyProtocol.Udp, p.dst0, p.dst1, p.dst2, p.dst3, dstPort, this.target);
     if (denied !== Drop.None) {
       drops[denied]!++;
       if (denied === Drop.PolicyDenied) {
@@ -134,14 +141,19 @@ export class UdpNat implements PacketHandler {
     flow.latest[0] = 0x45;
     flow.latest.set(p.b.subarray(p.l4, p.l4 + udp.HEADER_LEN), ipv4.HEADER_LEN);
     this.flows.touch(flow, ip.now, flow.idleMs);
-    flow.socket!.send(flow.to, p.b, p.l4 + udp.HEADER_LEN, udp.length(p.b, p.l4) - udp.HEADER_LEN);
+    const len = udp.length(p.b, p.l4) - udp.HEADER_LEN;
+    flow.bytesOut += len;
+    flow.socket!.send(flow.to, p.b, p.l4 + udp.HEADER_LEN, len);
   }
 
   private open(p: Packet, port: number): UdpMapping | null {
-    const { ip, host } = this.context;
+    const { ip, host, drops } = this.context;
     const guest = ip.neighbors.find(p.src0, p.src1, p.src2, p.src3);
     if (guest === null) return null;
-    this.flows.makeRoom(guest);
+    if (!this.flows.makeRoom(guest)) {
+      drops[Drop.FlowTableFull]!++;
+      return null;
+    }
     const key = Int32Array.of(p.src0, p.src1, p.src2, p.src3, 0, 0, MAPPED, 0, port);
     const flow = new UdpMapping(this, guest, key, port);
     flow.socket = host.openUdp(4, port >= 1024 ? port : 0, flow);
@@ -157,6 +169,7 @@ export class UdpNat implements PacketHandler {
       flow.answered = true;
       this.flows.touch(flow, ip.now, flow.idleMs);
     }
+    flow.bytesIn += len;
     if (!this.toGuest(flow.guest, src3, from.port, flow.port, b, off, len)) drops[Drop.FrameTooLong]!++;
   }
 

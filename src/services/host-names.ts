@@ -34,6 +34,11 @@ export class HostNames {
     holder.hostname = name;
   }
 
+  /** Index of the lease that has a name, or -1. */
+  find(name: string): number {
+    return this.owners.get(name.toLowerCase()) ?? -1;
+  }
+
   /** Takes the name of address `i` away; to be called before its holder changes. */
   drop(i: number): void {
     const holder = this.pool.holder(i);

@@ -51,6 +51,7 @@ await main(
         socket: config.socket ?? '/tmp/vde.ctl',
         role: config.embeddedSwitch ? 'embedded' : 'joined',
         pingProblem: null,
+        forwards: config.forwards,
       },
       close: async () => {
         if (mode === 'slow-close') await new Promise(() => {});
