@@ -8,11 +8,17 @@ import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { VdeError } from '../core/errors.ts';
 import { printable } from './stdio.ts';
 
-export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
+/** From the gravest on. */
+export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
 
 export interface Log {
   /** True when `debug` lines are wanted: read it before building a costly text. */
   readonly verbose: boolean;
+  /** Messages of this level and graver ones are written; may be changed. */
+  level: LogLevel;
+  /** Has finished lines go to one more place. */
+  addSink(sink: LogSink): void;
   error(text: string): void;
   warn(text: string): void;
   info(text: string): void;
@@ -40,19 +46,21 @@ export interface LoggerOptions {
 }
 
 export class Logger implements Log {
-  readonly verbose: boolean;
+  level: LogLevel;
   private readonly name: string;
-  private readonly rank: number;
   private readonly now: () => number;
   private sinks: LogSink[];
   private readonly keys = new Map<string, { untilMs: number; left: number }>();
 
   constructor(options: LoggerOptions) {
     this.name = options.name;
-    this.rank = options.quiet ? RANK.error : options.verbose ? RANK.debug : RANK.info;
-    this.verbose = this.rank >= RANK.debug;
+    this.level = options.quiet ? 'error' : options.verbose ? 'debug' : 'info';
     this.now = options.now ?? (() => performance.now());
     this.sinks = [...options.sinks];
+  }
+
+  get verbose(): boolean {
+    return this.level === 'debug';
   }
 
   addSink(sink: LogSink): void {
@@ -80,7 +88,7 @@ export class Logger implements Log {
   }
 
   limited(level: LogLevel, key: string, text: string): void {
-    if (RANK[level] > this.rank) return;
+    if (RANK[level] > RANK[this.level]) return;
     const now = this.now();
     const entry = this.keys.get(key);
     if (entry !== undefined && now < entry.untilMs) {
@@ -96,7 +104,7 @@ export class Logger implements Log {
   }
 
   private write(level: LogLevel, text: string): void {
-    if (RANK[level] > this.rank) return;
+    if (RANK[level] > RANK[this.level]) return;
     for (const line of text.split('\n')) {
       const full = `${this.name}: ${printable(line)}`;
       for (const sink of this.sinks) sink(full);

@@ -5,7 +5,7 @@ import { ReadyChannel, runInBackground } from './daemon.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { type Log, Logger, openLogFile, stderrSink } from './log.ts';
 import { createPidFile } from './pidfile.ts';
-import { EXIT_DEFECT, EXIT_FAILURE } from './usage-error.ts';
+import { EXIT_DEFECT, EXIT_FAILURE, EXIT_OK } from './usage-error.ts';
 
 /** The options of a command that concern the process, with absolute paths. */
 export interface ProcessOptions {
@@ -27,6 +27,8 @@ export const DEFAULT_LIMITS: ServiceLimits = { readyMs: 10_000, shutdownMs: 2000
 /** A service that has been started. */
 export interface Closable {
   close(): Promise<void>;
+  /** Fulfilled when the service itself wants the process to end (the console's `shutdown`). */
+  readonly ended?: Promise<void>;
 }
 
 /**
@@ -60,6 +62,7 @@ export async function runService<T extends Closable>(
     });
     const service = await starting;
     if (lifecycle.stopping) return;
+    void service.ended?.then(() => lifecycle.stop(EXIT_OK));
     if (!options.quiet) announce(service, log);
     if (channel !== null) {
       log.removeSink(stderrSink);

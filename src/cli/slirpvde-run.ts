@@ -5,32 +5,28 @@
 //
 // Everything that can fail does so before the promise is fulfilled, and takes back what was done.
 
+import { formatMac } from '../core/address.ts';
 import { SystemClock } from '../core/clock.ts';
 import { VdeError } from '../core/errors.ts';
 import { FrameMemory, type Link } from '../core/frame.ts';
 import { TimerWheel } from '../core/timer-wheel.ts';
-import { openFilesLimit } from '../host/limits.ts';
+import { openFiles, openFilesLimit } from '../host/limits.ts';
 import { createNodeHostNet } from '../host/node-host-net.ts';
 import { OwnAddresses } from '../host/own-addresses.ts';
 import { createRandom } from '../host/random.ts';
 import { ResolverConfig } from '../host/resolver-config.ts';
-import {
-  CapturedLink,
-  CaptureFile,
-  defaultControlDirectory,
-  groupId,
-  memoryPair,
-  VdeClient,
-  VdeServer,
-} from '../link/index.ts';
+import { CapturedLink, defaultControlDirectory, groupId, memoryPair, VdeClient, VdeServer } from '../link/index.ts';
+import { Captures } from '../mgmt/captures.ts';
+import { SlirpvdeConsole } from '../mgmt/slirpvde-console.ts';
 import { Router } from '../router/index.ts';
 import { MemoryLeaseStore } from '../services/index.ts';
 import { portAllocator, Switch } from '../switch/index.ts';
 import { descriptorShares } from './descriptors.ts';
 import type { Forward } from './forward.ts';
-import type { Log } from './log.ts';
+import { LOG_LEVELS, type Log } from './log.ts';
 import type { SlirpvdeConfig } from './slirpvde-config.ts';
 import type { SlirpvdeService, SlirpvdeState } from './slirpvde-service.ts';
+import { packageVersion } from './version.ts';
 
 const DESCRIPTION = 'slirpvde:';
 /** Ports of the embedded switch; each guest takes one. */
@@ -43,6 +39,8 @@ interface Attached {
   readonly link: Link;
   readonly socket: string;
   readonly role: SlirpvdeState['role'];
+  /** The switch of this process, when it is one. */
+  readonly embedded: Switch | null;
 }
 
 export async function startSlirpvde(config: SlirpvdeConfig, log: Log): Promise<SlirpvdeService> {
@@ -51,31 +49,39 @@ export async function startSlirpvde(config: SlirpvdeConfig, log: Log): Promise<S
     for (let closer = closers.pop(); closer !== undefined; closer = closers.pop()) await closer();
   };
   try {
-    const state = await start(config, log, closers);
-    return { state, close };
+    let end = (): void => {};
+    const ended = new Promise<void>((done) => {
+      end = done;
+    });
+    const state = await start(config, log, closers, end);
+    return { state, ended, close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promise<SlirpvdeState> {
+async function start(
+  config: SlirpvdeConfig,
+  log: Log,
+  closers: Closer[],
+  shutdown: () => void,
+): Promise<SlirpvdeState> {
   const memory = new FrameMemory();
   const wheel = new TimerWheel(new SystemClock());
   const mac = routerMac(config.network.address);
   const attached = await attach(config, log, memory, wheel, mac, closers);
-  let link = attached.link;
-  if (config.capture !== null) {
-    const file = await CaptureFile.open({ path: config.capture, application: 'slirpvde' });
-    closers.push(async () => {
-      if (file.stopped !== null) log.warn(`capture to ${file.path} was cut short: ${file.stopped}`);
-      await file.close();
-    });
-    link = new CapturedLink(link, file);
-  }
+  const link = new CapturedLink(attached.link, null);
+  const captures = new Captures(link, 'slirpvde');
+  closers.push(async () => {
+    if (captures.problem !== null) log.warn(`capture to ${captures.view!.path} was cut short: ${captures.problem}`);
+    await captures.stop();
+  });
+  if (config.capture !== null) await captures.start(config.capture);
   const host = createNodeHostNet();
   closers.push(() => host.close());
   const { network } = config;
+  const maxFiles = openFilesLimit();
   const router = new Router({
     link,
     memory,
@@ -104,12 +110,38 @@ async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promi
             mtu: link.mtu,
             store: new MemoryLeaseStore(),
           },
-    ...descriptorShares(openFilesLimit()),
+    ...descriptorShares(maxFiles),
     log: (key, line) => log.limited('warn', key, line),
   });
   closers.push(() => router.close());
   const forwards: Forward[] = [];
   for (const forward of config.forwards) forwards.push((await router.addForward(forward)).rule);
+  if (config.mgmt !== null) {
+    const { path, mode, group } = config.mgmt;
+    const served = await SlirpvdeConsole.open({
+      version: packageVersion(),
+      router,
+      link,
+      embedded: attached.embedded,
+      socket: attached.socket,
+      network,
+      dnsAddress: config.dnsAddress,
+      dhcpStart: config.dhcp?.start ?? null,
+      mac: formatMac(mac),
+      captures,
+      log,
+      logLevels: LOG_LEVELS,
+      openFiles,
+      maxFiles,
+      path,
+      mode,
+      gid: group === null ? -1 : groupId(group),
+      shutdown,
+      report: (text) => log.limited('error', 'console', text),
+    });
+    closers.push(() => served.close());
+    log.addSink((line) => served.logged(line));
+  }
   router.announce();
   return { socket: attached.socket, role: attached.role, pingProblem: host.pingProblem, forwards };
 }
@@ -152,7 +184,7 @@ async function join(config: SlirpvdeConfig, log: Log, memory: FrameMemory, close
     ...(config.mode === null ? {} : { mode: config.mode }),
   });
   closers.push(() => client.close());
-  return { link: reporting(client, log), socket: client.name, role: 'joined' };
+  return { link: reporting(client, log), socket: client.name, role: 'joined', embedded: null };
 }
 
 /** Logs when the switch goes and comes back; the router hears of it as well. */
@@ -185,5 +217,5 @@ async function embed(
     ...(config.mode === null ? {} : { mode: config.mode }),
   });
   closers.push(() => server.close());
-  return { link: routerEnd, socket: server.path, role: 'embedded' };
+  return { link: routerEnd, socket: server.path, role: 'embedded', embedded: sw };
 }

@@ -19,6 +19,8 @@ export interface SlirpvdeState {
 
 export interface SlirpvdeService {
   readonly state: SlirpvdeState;
+  /** Fulfilled when the console was told to shut the process down. */
+  readonly ended?: Promise<void>;
   /** Ends the service and removes all its sockets and directories; safe to call twice. */
   close(): Promise<void>;
 }

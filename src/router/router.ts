@@ -30,6 +30,7 @@ import { addressOfGuest } from './guest-name.ts';
 import { IcmpNat } from './icmp-nat.ts';
 import { EgressPolicy } from './policy.ts';
 import type { PolicyRule } from './policy-rules.ts';
+import { type NeighborView, neighborViews, type RouterStatus, routerStatus } from './status.ts';
 import { TcpNat } from './tcp-nat.ts';
 import { UdpNat } from './udp-nat.ts';
 
@@ -84,9 +85,11 @@ export class Router {
   /** Null when DNS is not served. */
   readonly dns: DnsForwarder | null;
   readonly forwards: Forwards;
+  private readonly wheel: TimerWheel;
 
   constructor(options: RouterOptions) {
     const { link, wheel, random, gateway, network, mask, host, maxFlows } = options;
+    this.wheel = wheel;
     const addresses = [gateway, ...options.aliases.filter((a) => a !== gateway)];
     this.ip = new IpLayer({
       link,
@@ -188,6 +191,16 @@ export class Router {
     const kind = FLOW_KINDS.find((each) => each[0] === id[0]);
     const serial = /^[1-9]\d{0,14}$/.test(id.slice(1)) ? Number(id.slice(1)) : 0;
     return kind !== undefined && this.flowTable(kind).end(serial);
+  }
+
+  /** Stations heard of, by address. */
+  neighbors(): NeighborView[] {
+    return neighborViews(this.ip.neighbors, this.wheel.clock.now());
+  }
+
+  /** How much of each bounded thing is in use. */
+  status(): RouterStatus {
+    return routerStatus(this);
   }
 
   private flowTable(kind: FlowKind): { page(filter: FlowFilter): FlowPage; end(serial: number): boolean } {
