@@ -43,7 +43,7 @@ export interface SlirpvdeConsoleOptions {
 }
 
 /** Events of slirpvde's console (`debug/list`). */
-const EVENTS = {
+export const EVENTS = {
   log: { path: 'log', tag: 0o061, help: 'lines of the log' },
   'forward/+': { path: 'forward/+', tag: 0o071, help: 'forward opened' },
   'forward/-': { path: 'forward/-', tag: 0o072, help: 'forward closed' },
