@@ -11,9 +11,11 @@
 //   3TTT CATEGORY TEXT\n               -->           (at any moment; TTT: tag of the category in octal)
 //   9999 END OF SESSION                -->           (logout, shutdown; the connection is closed)
 //
-// Empty lines and lines that begin with `#` get the prompt only. Unlike the classic server, lines are put together from
-// whatever pieces they arrive in, several may come at once, a command is its whole first word, and a line of data that
-// would be `.` is indented: the block cannot end early.
+// Empty lines and lines that begin with `#` get the prompt only. The classic server takes what one read gives for one
+// command. Here lines are put together from whatever pieces they arrive in, several may come at once, a command is its
+// whole first word, and a line of data that would be `.` is indented: the block cannot end early. But Debian's vdeterm
+// ends no line: so input that is followed by nothing for `lineEndMs` counts as a line too. It also wants an answer and the
+// prompt behind it in one piece, so each goes out in one write.
 //
 // Whoever may open the socket has control of everything; what it cannot do is to fill our memory: a line has MAX_LINE
 // bytes (a longer one is skipped and answered by an error), input waits while a command is carried out, a client that
@@ -28,6 +30,7 @@ export const MAX_LINE = 4096;
 export const MAX_CLIENTS = 16;
 export const MAX_QUEUED = 1 << 20;
 
+const LINE_END_MS = 100;
 const NEWLINE = 0x0a;
 
 /** One line of the table: a command, or (without `run`) the heading of a menu. */
@@ -62,6 +65,8 @@ export interface ConsoleOptions {
   readonly events: readonly EventCategory[];
   /** The command `shutdown`. */
   readonly shutdown: () => void;
+  /** Silence after which what has come is a line, milliseconds; default 100. */
+  readonly lineEndMs?: number;
   /** A defect: a command threw something that is no error of the user. */
   readonly report: (text: string) => void;
 }
@@ -236,6 +241,7 @@ class Session {
   private skipping = false;
   private busy = false;
   private ended = false;
+  private silence: ReturnType<typeof setTimeout> | undefined;
 
   constructor(socket: Socket, options: ConsoleOptions, execute: (line: string) => Promise<Reply | null>) {
     this.socket = socket;
@@ -244,8 +250,8 @@ class Session {
   }
 
   begin(): void {
-    this.write(`${this.options.banner.join('\n')}\n`);
-    this.prompt();
+    this.write(`${this.options.banner.join('\n')}\n${this.prompt}`);
+    this.socket.once('close', () => clearTimeout(this.silence));
     this.socket.on('data', (chunk) => {
       this.input = this.input.length === 0 ? chunk : Buffer.concat([this.input, chunk]);
       if (this.busy) this.socket.pause();
@@ -268,22 +274,35 @@ class Session {
     this.socket.destroySoon();
   }
 
-  private prompt(): void {
-    this.write(`\n${this.options.prompt}$ `);
+  private get prompt(): string {
+    return `\n${this.options.prompt}$ `;
   }
 
   /** Carries out the lines that are complete, one after the other. */
   private async work(): Promise<void> {
+    clearTimeout(this.silence);
     this.busy = true;
     for (let line = this.nextLine(); line !== null && !this.ended; line = this.nextLine()) {
       const blank = line === '' || /^\s*$|^#/.test(line);
       const reply = line.length > MAX_LINE ? failure('EMSGSIZE') : blank ? undefined : await this.execute(line);
       if (reply === null) break;
-      if (reply !== undefined) this.answer(reply);
-      this.prompt();
+      this.write(`${reply === undefined ? '' : answer(reply)}${this.prompt}`);
     }
     this.busy = false;
+    if (this.ended) return;
+    if (this.input.length > 0 && !this.skipping) {
+      this.silence = setTimeout(() => this.silent(this.input), this.options.lineEndMs ?? LINE_END_MS);
+    }
     this.socket.resume();
+  }
+
+  /** Nothing came for a while: what is there is a line, unless more has come that was not read yet. */
+  private silent(input: Buffer): void {
+    setImmediate(() => {
+      if (this.input !== input || this.busy || this.ended) return;
+      this.input = Buffer.concat([input, Buffer.of(NEWLINE)]);
+      void this.work();
+    });
   }
 
   /** The next whole line without its end; one that is too long comes as MAX_LINE + 1 characters. */
@@ -307,12 +326,12 @@ class Session {
       return tooLong ? 'x'.repeat(MAX_LINE + 1) : line.toString('utf8').replace(/\r$/, '');
     }
   }
+}
 
-  private answer(reply: Reply): void {
-    const lines = reply.data?.map((line) => (line === '.' ? ' .' : printable(line)));
-    const block = lines === undefined ? '' : `0000 DATA END WITH '.'\n${lines.map((line) => `${line}\n`).join('')}.\n`;
-    this.write(`${block}${printable(statusLine(reply))}\n`);
-  }
+function answer(reply: Reply): string {
+  const lines = reply.data?.map((line) => (line === '.' ? ' .' : printable(line)));
+  const block = lines === undefined ? '' : `0000 DATA END WITH '.'\n${lines.map((line) => `${line}\n`).join('')}.\n`;
+  return `${block}${printable(statusLine(reply))}\n`;
 }
 
 /** One line of text without control characters, which names of guests and files may hold. */

@@ -68,7 +68,7 @@ interface Served {
   open(): Promise<Client>;
 }
 
-async function serve(t: ExecutionContext, entries: readonly ConsoleEntry[] = []): Promise<Served> {
+async function serve(t: ExecutionContext, entries: readonly ConsoleEntry[] = [], lineEndMs = 60_000): Promise<Served> {
   const path = join(mkdtempSync(join(tmpdir(), 'vdenet-mgmt-')), 'm');
   const socket = await LocalSocket.open({ path });
   const served: Served = {
@@ -80,6 +80,7 @@ async function serve(t: ExecutionContext, entries: readonly ConsoleEntry[] = [])
       prompt: 'test',
       entries,
       events: [EVENT],
+      lineEndMs,
       shutdown: () => served.shutdowns++,
       report: (text) => served.reports.push(text),
     }),
@@ -154,6 +155,15 @@ test('lines come in pieces or many at once, and are carried out one after the ot
   t.regex(await c.until(PROMPT), /\nslow\n/);
   c.socket.write('ho 2\n');
   t.regex(await c.until(PROMPT), /\n2\n/);
+});
+
+test('what is followed by silence is a line (vdeterm ends none)', async (t) => {
+  const { open } = await serve(t, [ECHO], 1);
+  const c = await open();
+  for (const word of ['one', 'two']) {
+    c.socket.write(`x/echo ${word}`);
+    t.is(await c.until(PROMPT), `0000 DATA END WITH '.'\n${word}\n${word}\n.\n1000 Success\n`);
+  }
 });
 
 test('a line that is too long is skipped and answered by an error, whatever its pieces', async (t) => {
