@@ -53,8 +53,7 @@ export async function main(words: readonly string[], start: StartSlirpvde, limit
     config,
     (log) => start(config, log),
     (service, log) => {
-      const { socket, displays } = service.state;
-      process.stderr.write(`${classicBanner(config, socket, displays).join('\n')}\n`);
+      process.stderr.write(`${classicBanner(config, service.state).join('\n')}\n`);
       for (const line of stateLines(config, service.state)) log.info(line);
     },
     limits,
