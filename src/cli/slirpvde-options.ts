@@ -421,7 +421,8 @@ export const SLIRPVDE: CommandSpec = {
       help: 'read further options from FILE, and again on SIGHUP',
       details:
         'A line is the long name of an option and its value, `tcpfwd 8022:10.0.2.15:22`; empty lines and those that ' +
-        'begin with `#` are skipped. The command line counts more; repeatable options add up. SIGHUP applies changed ' +
+        'begin with `#` are skipped. The command line counts more; repeatable options add up, and of --allow and --deny ' +
+        'those of the command line are asked first. SIGHUP applies changed ' +
         'forwards, --no-host-loopback, --quiet and --verbose; a file that is wrong changes nothing, and a line in the ' +
         'log says why.',
     },

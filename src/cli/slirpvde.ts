@@ -65,8 +65,9 @@ export async function main(words: readonly string[], start: StartSlirpvde, limit
       }
       const next = configure();
       const lines = await service.reload(next);
+      // A level that was set at the console stays unless the options for it have changed.
+      if (next.quiet !== config.quiet || next.verbose !== config.verbose) log.setLevel(next);
       config = next;
-      log.setLevel(next);
       log.info(`SIGHUP: resolv.conf and ${config.config} read again${lines.length === 0 ? ': nothing changed' : ''}`);
       for (const line of lines) log.info(line);
     },

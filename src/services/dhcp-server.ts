@@ -180,8 +180,9 @@ export class DhcpServer {
   endLease(address: number): boolean {
     this.pool.sweep(this.clock.now());
     const i = this.pool.indexOf(address);
-    const holder = i < 0 || this.pool.available(i) ? null : this.pool.holder(i);
-    if (holder === null) return false;
+    const state = i < 0 ? LeaseState.Excluded : this.pool.state(i);
+    if (state !== LeaseState.Bound && state !== LeaseState.Offered) return false;
+    const holder = this.pool.holder(i)!;
     this.retire(i);
     if (holder.confirmed) this.store.put(this.record(i, holder, this.pool.deadline(i)), () => {});
     return true;

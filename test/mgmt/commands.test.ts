@@ -12,6 +12,7 @@ import type { ConsoleEntry } from '../../src/mgmt/console.ts';
 import { failureOf, statusLine } from '../../src/mgmt/replies.ts';
 import { slirpvdeCommands } from '../../src/mgmt/slirpvde-console.ts';
 import { bucketOf, switchCommands } from '../../src/mgmt/switch-commands.ts';
+import { MemoryLeaseStore } from '../../src/services/index.ts';
 import { Switch } from '../../src/switch/index.ts';
 import { leaseTo } from '../support/dhcp-exchange.ts';
 import { FakeClock } from '../support/fake-clock.ts';
@@ -120,6 +121,22 @@ test('a list is cut at 2000 lines and says so', async (t) => {
   const lines = await c.ask('flow/list');
   t.is(lines.length, 2002);
   t.is(lines.at(-1), '... and 300 more');
+});
+
+test('lease/list: an address that is kept for a guest has no end, and no lease to release', async (t) => {
+  const { network, mask } = { network: 0x0a000200, mask: 0xffffff00 };
+  const nas = { macHi: 0x5254, macLo: 0x40, address: 0x0a000228, name: 'nas' };
+  const c = routerConsole({
+    dhcp: {
+      network: { address: 0x0a000202, network, mask, prefixLen: 24 },
+      dns: [],
+      poolStart: 0x0a00020f,
+      store: new MemoryLeaseStore(),
+      hosts: [nas],
+    },
+  });
+  t.regex((await c.ask('lease/list'))[1]!, /^10\.0\.2\.40 +52:54:00:00:00:40 +reserved +- +nas$/);
+  t.regex((await c.ask('lease/release 10.0.2.40'))[0]!, /^1002/);
 });
 
 test('lease/list and lease/release', async (t) => {
