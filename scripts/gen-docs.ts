@@ -5,6 +5,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { SLIRPVDE } from '../src/cli/slirpvde-options.ts';
 import { packageVersion } from '../src/cli/version.ts';
+import { renderConsole, slirpvdeTable } from './render-console.ts';
 import { renderMan } from './render-man.ts';
 import { renderDrops, renderErrors, renderOptions } from './render-reference.ts';
 
@@ -12,9 +13,10 @@ const root = new URL('../', import.meta.url);
 
 const pages: Record<string, string> = {
   'docs/reference/options-slirpvde.md': renderOptions(SLIRPVDE),
+  'docs/reference/console.md': renderConsole(slirpvdeTable()),
   'docs/reference/drops.md': renderDrops(),
   'docs/reference/errors.md': renderErrors(),
-  'man/slirpvde.1': renderMan(SLIRPVDE, packageVersion()),
+  'man/slirpvde.1': renderMan(SLIRPVDE, packageVersion(), slirpvdeTable()),
 };
 
 function current(url: URL): string | null {

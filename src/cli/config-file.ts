@@ -7,7 +7,7 @@
 //   tcpfwd 8080:10.0.5.15:80
 //
 // The names are those of the command line, in full; the value is the rest of the line, without quotes. What the command
-// line says counts more; options that may be given more than once add up. Whatever cannot be read refuses the file as a
+// line says counts more; options that may be given more than once add up, rules of the command line first. Whatever cannot be read refuses the file as a
 // whole, with the number of the line.
 
 import { readFileSync, statSync } from 'node:fs';
@@ -83,5 +83,5 @@ export function mergeCommands(command: ParsedCommand, file: ParsedCommand): Pars
     const below = values.get(key);
     values.set(key, Array.isArray(value) && Array.isArray(below) ? [...below, ...value] : value);
   }
-  return { values, positionals: command.positionals };
+  return { values, positionals: command.positionals, sequence: [...command.sequence, ...file.sequence] };
 }

@@ -8,11 +8,17 @@ import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { VdeError } from '../core/errors.ts';
 import { printable } from './stdio.ts';
 
-export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
+/** From the gravest on. */
+export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
 
 export interface Log {
   /** True when `debug` lines are wanted: read it before building a costly text. */
   readonly verbose: boolean;
+  /** Messages of this level and graver ones are written; may be changed. */
+  level: LogLevel;
+  /** Has finished lines go to one more place. */
+  addSink(sink: LogSink): void;
   error(text: string): void;
   warn(text: string): void;
   info(text: string): void;
@@ -34,7 +40,7 @@ export interface LogSettings {
   readonly verbose?: boolean;
 }
 
-const rankOf = (level: LogSettings): number => (level.quiet ? RANK.error : level.verbose ? RANK.debug : RANK.info);
+const levelOf = ({ quiet, verbose }: LogSettings): LogLevel => (quiet ? 'error' : verbose ? 'debug' : 'info');
 
 export interface LoggerOptions extends LogSettings {
   /** Name in front of every line. */
@@ -45,25 +51,25 @@ export interface LoggerOptions extends LogSettings {
 }
 
 export class Logger implements Log {
+  level: LogLevel;
   private readonly name: string;
-  private rank: number;
   private readonly now: () => number;
   private sinks: LogSink[];
   private readonly keys = new Map<string, { untilMs: number; left: number }>();
 
   constructor(options: LoggerOptions) {
     this.name = options.name;
-    this.rank = rankOf(options);
+    this.level = levelOf(options);
     this.now = options.now ?? (() => performance.now());
     this.sinks = [...options.sinks];
   }
 
   get verbose(): boolean {
-    return this.rank >= RANK.debug;
+    return this.level === 'debug';
   }
 
-  setLevel(level: LogSettings): void {
-    this.rank = rankOf(level);
+  setLevel(settings: LogSettings): void {
+    this.level = levelOf(settings);
   }
 
   addSink(sink: LogSink): void {
@@ -91,7 +97,7 @@ export class Logger implements Log {
   }
 
   limited(level: LogLevel, key: string, text: string): void {
-    if (RANK[level] > this.rank) return;
+    if (RANK[level] > RANK[this.level]) return;
     const now = this.now();
     const entry = this.keys.get(key);
     if (entry !== undefined && now < entry.untilMs) {
@@ -107,7 +113,7 @@ export class Logger implements Log {
   }
 
   private write(level: LogLevel, text: string): void {
-    if (RANK[level] > this.rank) return;
+    if (RANK[level] > RANK[this.level]) return;
     for (const line of text.split('\n')) {
       const full = `${this.name}: ${printable(line)}`;
       for (const sink of this.sinks) sink(full);

@@ -12,19 +12,33 @@ import { UsageError } from './usage-error.ts';
 export interface ParsedCommand {
   readonly values: ReadonlyMap<string, true | string | readonly string[]>;
   readonly positionals: readonly string[];
+  /** Values of repeatable options in the order of the command line, over all options. */
+  readonly sequence: readonly { readonly key: string; readonly value: string }[];
 }
 
-function commanderOption(spec: OptionSpec): Option {
+function commanderOption(spec: OptionSpec, note: (value: string) => void): Option {
   const { argument } = spec;
   const value =
     argument.kind === 'none' ? '' : argument.kind === 'required' ? ` <${argument.name}>` : ` [${argument.name}]`;
   const option = new Option(`--${canonicalName(spec)}${value}`, spec.help);
-  if (spec.repeatable) option.argParser((text: string, previous: string[] | undefined) => [...(previous ?? []), text]);
+  // `--no-host` is an option of its own, not the opposite of `--host`.
+  option.negate = false;
+  option.attributeName = () => spec.key;
+  if (spec.repeatable) {
+    option.argParser((text: string, previous: string[] | undefined) => {
+      note(text);
+      return [...(previous ?? []), text];
+    });
+  }
   return option;
 }
 
 /** The command as commander knows it: silent, and throwing instead of exiting. */
-export function buildCommand(spec: CommandSpec): { command: Command; options: Map<string, Option> } {
+export function buildCommand(spec: CommandSpec): {
+  command: Command;
+  options: Map<string, Option>;
+  sequence: { key: string; value: string }[];
+} {
   const command = new Command(spec.name)
     .exitOverride()
     .configureOutput({ writeOut: () => {}, writeErr: () => {} })
@@ -32,12 +46,14 @@ export function buildCommand(spec: CommandSpec): { command: Command; options: Ma
     .allowExcessArguments(false);
   for (const positional of spec.positionals) command.argument(`[${positional.name}]`, positional.help);
   const options = new Map<string, Option>();
+  const sequence: { key: string; value: string }[] = [];
   for (const optionSpec of spec.options) {
-    const option = commanderOption(optionSpec);
-    options.set(optionSpec.key, option);
+    const { key } = optionSpec;
+    const option = commanderOption(optionSpec, (value) => sequence.push({ key, value }));
+    options.set(key, option);
     command.addOption(option);
   }
-  return { command, options };
+  return { command, options, sequence };
 }
 
 /**
@@ -46,7 +62,7 @@ export function buildCommand(spec: CommandSpec): { command: Command; options: Ma
  * @throws UsageError  for more positional words than the command takes
  */
 export function parseNormalArgv(spec: CommandSpec, argv: readonly string[]): ParsedCommand {
-  const { command, options } = buildCommand(spec);
+  const { command, options, sequence } = buildCommand(spec);
   try {
     command.parse([...argv], { from: 'user' });
   } catch (error) {
@@ -59,12 +75,11 @@ export function parseNormalArgv(spec: CommandSpec, argv: readonly string[]): Par
   }
   const found: Record<string, unknown> = command.opts();
   const values = new Map<string, true | string | readonly string[]>();
-  for (const [key, option] of options) {
-    const value = found[option.attributeName()];
-    if (option.negate ? value === false : value === true) values.set(key, true);
-    else if (typeof value === 'string' || Array.isArray(value)) values.set(key, value);
+  for (const key of options.keys()) {
+    const value = found[key];
+    if (value === true || typeof value === 'string' || Array.isArray(value)) values.set(key, value);
   }
-  return { values, positionals: command.args };
+  return { values, positionals: command.args, sequence };
 }
 
 /** Normalises and parses; for commands and tests that do not treat --help apart. */

@@ -9,7 +9,9 @@
 
 import { resolve } from 'node:path';
 import { type Endpoint, formatIpv4, type Ipv4Network, ipv4Mask, parseIpv4 } from '../core/address.ts';
-import type { UdpFilter, UdpTimeoutProfile } from '../router/index.ts';
+import { VdeError } from '../core/errors.ts';
+import { POLICY_FORM, parsePolicyRule } from '../mgmt/policy-text.ts';
+import type { PolicyRule, UdpFilter, UdpTimeoutProfile } from '../router/index.ts';
 import { type Forward, formatForward, parseForward } from './forward.ts';
 import type { ParsedCommand } from './parse.ts';
 import {
@@ -67,6 +69,14 @@ export interface SlirpvdeConfig {
   readonly hostLoopback: boolean;
   readonly udpFilter: UdpFilter;
   readonly udpTimeouts: UdpTimeoutProfile;
+  /** The addresses of the host are refused to guests. */
+  readonly noHost: boolean;
+  /** Guests reach services of the router and what `rules` allow, nothing else. */
+  readonly restrict: boolean;
+  /** --allow and --deny, in the order of the command line. */
+  readonly rules: readonly PolicyRule[];
+  /** Management console: socket (absolute path), its permissions and group; null: none. */
+  readonly mgmt: { readonly path: string; readonly mode: number; readonly group: string | null } | null;
   readonly forwards: readonly Forward[];
   readonly displays: readonly Display[];
   readonly unixForwards: readonly UnixForward[];
@@ -91,6 +101,7 @@ export const MAX_MTU = 9216; // a VDE frame holds 9234 bytes: Ethernet header, o
 /** With links that carry the longest frames there are (qemu-stream.ts). */
 export const MAX_STREAM_MTU = 65_532;
 const DEFAULT_MTU = 1500;
+const DEFAULT_MGMT_MODE = 0o600; // as vde_switch's
 const MAX_SWITCH_PORT = 0xffffff; // 24 bits in the VDE request
 
 // The words of --udp-filter and --udp-timeouts, defaults first.
@@ -158,7 +169,7 @@ export function slirpvdeConfig(parsed: ParsedCommand, cwd: string): SlirpvdeConf
     stdio: socket.stdio,
     port,
     group: text('group'),
-    mode: socketMode(text('mode')),
+    mode: socketMode('--mode', text('mode')),
     embeddedSwitch: !flag('noSwitch'),
     network,
     ...names,
@@ -175,9 +186,13 @@ export function slirpvdeConfig(parsed: ParsedCommand, cwd: string): SlirpvdeConf
     rebindExempt: flag('dnsRebindProtect') ? rebindExempt({ text, list }) : null,
     tftp: path('tftp'),
     mtu: mtu(text('mtu'), streams > 0 ? MAX_STREAM_MTU : MAX_MTU),
-    hostLoopback: !flag('noHostLoopback'),
+    hostLoopback: !flag('noHostLoopback') && !flag('noHost'),
+    noHost: flag('noHost'),
+    restrict: flag('restrict'),
+    rules: parsed.sequence.flatMap(({ key, value }) => policyRule(key, value)),
     udpFilter: oneOf('--udp-filter', text('udpFilter'), UDP_FILTERS),
     udpTimeouts: oneOf('--udp-timeouts', text('udpTimeouts'), UDP_TIMEOUTS),
+    mgmt: managementSocket(path('mgmt'), text('mgmtMode'), text('mgmtGroup')),
     forwards,
     displays,
     unixForwards,
@@ -267,11 +282,11 @@ function switchPort(value: string | null): number | null {
   return port === 0 ? null : port;
 }
 
-function socketMode(value: string | null): number | null {
+function socketMode(option: string, value: string | null): number | null {
   if (value === null) return null;
   if (!/^0?[0-7]{1,3}$/.test(value)) {
     throw new UsageError(
-      `option '--mode': '${value}' is not a mode`,
+      `option '${option}': '${value}' is not a mode`,
       'expected octal digits from 0 to 777, for example 660',
     );
   }
@@ -284,6 +299,23 @@ function oneOf<T extends string>(option: string, value: string | null, words: re
   const word = words.find((w) => w === value);
   if (word !== undefined) return word;
   throw new UsageError(`option '${option}': '${value}' is not one of ${words.join(', ')}`);
+}
+
+function policyRule(key: string, text: string): PolicyRule[] {
+  if (key !== 'allow' && key !== 'deny') return [];
+  try {
+    return [parsePolicyRule(key === 'allow', text)];
+  } catch (error) {
+    if (!(error instanceof VdeError)) throw error;
+    throw new UsageError(`option '--${key}': bad rule '${text}': ${error.message}`, POLICY_FORM, error.code);
+  }
+}
+
+function managementSocket(path: string | null, mode: string | null, group: string | null): SlirpvdeConfig['mgmt'] {
+  if (path !== null) return { path, mode: socketMode('--mgmtmode', mode) ?? DEFAULT_MGMT_MODE, group };
+  const alone = mode !== null ? '--mgmtmode' : group !== null ? '--mgmtgroup' : null;
+  if (alone !== null) throw new UsageError(`option '${alone}' needs the management socket: --mgmt SOCK`);
+  return null;
 }
 
 function mtu(value: string | null, most: number): number {
@@ -363,13 +395,14 @@ function dhcpStart(network: Ipv4Network, taken: readonly number[], value: string
   return start;
 }
 
-function checkForward<T extends { readonly guest: Endpoint }>(
+function checkForward<T extends { readonly guest: Endpoint; readonly guestName?: string | null }>(
   network: Ipv4Network,
   taken: readonly number[],
   option: string,
   text: string,
   forward: T,
 ): T {
+  if ((forward.guestName ?? null) !== null) return forward;
   const guest = forward.guest.w3 >>> 0;
   const why = !isHost(network, guest)
     ? `${forward.guest.host} is not the address of a host in ${cidr(network)}`
@@ -400,16 +433,20 @@ function checkUnix(forwards: readonly UnixForward[], services: readonly UnixServ
 function checkTwice(forwards: readonly Forward[]): void {
   const seen = new Map<string, Forward>();
   for (const forward of forwards) {
-    const key = `${forward.protocol} ${forward.listen}`;
-    const first = seen.get(key);
-    if (first !== undefined) {
-      throw new UsageError(
-        `two forwards of ${forward.protocol.toUpperCase()} port ${forward.listen.port}: ` +
-          `'${formatForward(first)}' and '${formatForward(forward)}'`,
-        '',
-        'ERR_VDE_BAD_FORWARD',
-      );
+    const { listen, count = 1 } = forward;
+    if (listen.port === 0) continue;
+    for (let port = listen.port; port < listen.port + count; port++) {
+      const key = `${forward.protocol} ${listen.host} ${port}`;
+      const first = seen.get(key);
+      if (first !== undefined) {
+        throw new UsageError(
+          `two forwards of ${forward.protocol.toUpperCase()} port ${port}: ` +
+            `'${formatForward(first)}' and '${formatForward(forward)}'`,
+          '',
+          'ERR_VDE_BAD_FORWARD',
+        );
+      }
+      seen.set(key, forward);
     }
-    seen.set(key, forward);
   }
 }

@@ -44,6 +44,8 @@ export interface Attached {
   readonly link: Link;
   readonly socket: string;
   readonly role: SlirpvdeState['role'];
+  /** The switch of this process, when there is one. */
+  readonly embedded: Switch | null;
   /** Fulfilled when the link has ended for good: null in order, else why. */
   readonly ended: Promise<VdeError | null>;
 }
@@ -90,7 +92,7 @@ function stdio({ config, log, closers }: AttachContext): Attached {
       done(why === 'out of step' ? new VdeError('ERR_VDE_SYSTEM', 'what came on standard input is not frames') : null);
     };
   });
-  return { link, socket: '-', role: 'stdio', ended };
+  return { link, socket: '-', role: 'stdio', embedded: null, ended };
 }
 
 /** Joins the switch; null when there is none, or no way to join one, and we may become one. */
@@ -123,7 +125,7 @@ async function join({ config, log, memory, closers }: AttachContext): Promise<At
   // The router hears of it as well.
   client.onState = (up) =>
     log.warn(up ? `joined the switch at ${client.name} again` : `lost the switch at ${client.name}`);
-  return { link: client, socket: client.name, role: 'joined', ended: NEVER };
+  return { link: client, socket: client.name, role: 'joined', embedded: null, ended: NEVER };
 }
 
 /** Becomes the switch, or joins the one that somebody else became between our two looks. */
@@ -133,7 +135,7 @@ async function serve(context: AttachContext, hub: Hub): Promise<Attached> {
   } catch (error) {
     if (hasCode(error, 'ERR_VDE_NO_NATIVE') && canLeaveVdeOut(context.config)) {
       context.log.warn(`no VDE socket, guests come in by --qemu-stream only: ${error.message}`);
-      return { link: hub.routerEnd, socket: 'none', role: 'qemu', ended: NEVER };
+      return { link: hub.routerEnd, socket: 'none', role: 'qemu', embedded: hub.sw, ended: NEVER };
     }
     if (!hasCode(error, 'ERR_VDE_SWITCH_RUNNING')) throw error;
     const cable = await join(context);
@@ -144,8 +146,8 @@ async function serve(context: AttachContext, hub: Hub): Promise<Attached> {
 /** The embedded switch, with the router at port 0. */
 class Hub {
   readonly routerEnd: MemoryLink;
+  readonly sw: Switch;
   private readonly context: AttachContext;
-  private readonly sw: Switch;
 
   constructor(context: AttachContext) {
     this.context = context;
@@ -170,7 +172,7 @@ class Hub {
       ...(config.mode === null ? {} : { mode: config.mode }),
     });
     closers.push(() => server.close());
-    return { link: this.routerEnd, socket: server.path, role: 'embedded', ended: NEVER };
+    return { link: this.routerEnd, socket: server.path, role: 'embedded', embedded: this.sw, ended: NEVER };
   }
 
   /** Plugs a cable to others in; the router then announces itself when that comes back. */
@@ -181,7 +183,7 @@ class Hub {
       this.routerEnd.onState?.(up);
     };
     this.plug(cable.link, { name: 'uplink', fdbShare: UPLINK_SHARE });
-    return { ...cable, link: this.routerEnd };
+    return { ...cable, link: this.routerEnd, embedded: this.sw };
   }
 
   /** Opens the sockets of --qemu-stream, --qemu-connect and --qemu-dgram. */

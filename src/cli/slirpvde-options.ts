@@ -6,7 +6,9 @@ const NETWORK = 'Network';
 const SERVICES = 'Services';
 const SWITCH = 'Switch';
 const GUESTS = 'Guests without VDE';
+const POLICY = 'What guests may reach';
 const FORWARDS = 'Port forwards';
+const CONSOLE = 'Management';
 const PROCESS = 'Process';
 const HELP = 'Help';
 
@@ -161,7 +163,7 @@ export const SLIRPVDE: CommandSpec = {
       long: ['no-host-loopback'],
       added: true,
       argument: { kind: 'none' },
-      group: NETWORK,
+      group: POLICY,
       help: 'refuse guests the loopback services of this host, which they otherwise reach at the address of the router',
     },
     {
@@ -318,6 +320,51 @@ export const SLIRPVDE: CommandSpec = {
       details: 'Symbolic links must lead to files below DIR. With --dhcp-file guests boot from there.',
     },
     {
+      key: 'noHost',
+      short: [],
+      long: ['no-host'],
+      added: true,
+      argument: { kind: 'none' },
+      group: POLICY,
+      help: 'refuse guests this host: all its own addresses, and its loopback services',
+      details: 'Addresses that the host gets later are noticed within two seconds. No --allow opens them.',
+    },
+    {
+      key: 'restrict',
+      short: [],
+      long: ['restrict'],
+      added: true,
+      argument: { kind: 'none' },
+      group: POLICY,
+      help: 'let guests reach only services and ping of the router, answers to forwards, and what --allow names',
+    },
+    {
+      key: 'allow',
+      short: [],
+      long: ['allow'],
+      added: true,
+      argument: { kind: 'required', name: 'RULE' },
+      repeatable: true,
+      group: POLICY,
+      help: 'let guests reach a destination: CIDR[:PORT[-PORT]][/tcp|/udp|/icmp]',
+      details:
+        'May be given more than once, and mixed with --deny: the first of them that fits a destination decides, in the ' +
+        'order of the command line. The loopback services of this host are 127.0.0.1 in rules. An address in ' +
+        '169.254.0.0/16 (link-local, cloud metadata) is reached only when a rule allows exactly that address. What is ' +
+        'never a destination (0.0.0.0/8, 127.0.0.0/8 written by a guest, multicast, broadcast) is not opened by a rule.',
+    },
+    {
+      key: 'deny',
+      short: [],
+      long: ['deny'],
+      added: true,
+      argument: { kind: 'required', name: 'RULE' },
+      repeatable: true,
+      group: POLICY,
+      help: 'refuse guests a destination; the same form',
+      details: 'TCP is answered by a reset, all else by ICMP "administratively prohibited".',
+    },
+    {
       key: 'tcp',
       short: ['L'],
       long: ['tcpfwd'],
@@ -325,11 +372,13 @@ export const SLIRPVDE: CommandSpec = {
       argument: { kind: 'required', name: 'FORWARD' },
       repeatable: true,
       group: FORWARDS,
-      help: 'forward a TCP port of this host to a guest: [ADDR:]PORT:GUEST:GUESTPORT',
+      help: 'forward a TCP port of this host to a guest: [ADDR:]PORT:GUEST[:GUESTPORT]',
       details:
-        'Without ADDR the port is opened on all addresses of this host. `/PATH:GUEST:GUESTPORT` forwards a Unix socket ' +
-        'that is made at PATH, mode 0600. May be given more than once. A forward that cannot be parsed or opened ends ' +
-        'the start.',
+        'Without ADDR the port is opened on all addresses of this host. PORT may be a range, `8000-8009`, with a range of ' +
+        'the same length at the guest; without GUESTPORT the ports are the same. PORT 0 is any free port, which is ' +
+        'printed. GUEST is an address, a DHCP host name or a hardware address; names are looked up when a client comes. ' +
+        '`/PATH:GUEST:GUESTPORT` forwards a Unix socket that is made at PATH, mode 0600. May be given more than once. A ' +
+        'forward that cannot be parsed or opened ends the start.',
     },
     {
       key: 'udp',
@@ -372,9 +421,41 @@ export const SLIRPVDE: CommandSpec = {
       help: 'read further options from FILE, and again on SIGHUP',
       details:
         'A line is the long name of an option and its value, `tcpfwd 8022:10.0.2.15:22`; empty lines and those that ' +
-        'begin with `#` are skipped. The command line counts more; repeatable options add up. SIGHUP applies changed ' +
+        'begin with `#` are skipped. The command line counts more; repeatable options add up, and of --allow and --deny ' +
+        'those of the command line are asked first. SIGHUP applies changed ' +
         'forwards, --no-host-loopback, --quiet and --verbose; a file that is wrong changes nothing, and a line in the ' +
         'log says why.',
+    },
+    {
+      key: 'mgmt',
+      short: ['M'],
+      long: ['mgmt'],
+      added: true,
+      argument: { kind: 'required', name: 'SOCK' },
+      group: CONSOLE,
+      help: 'serve the management console on a Unix socket',
+      details:
+        'In the dialect of vde_switch: `vdeterm SOCK`, `unixterm SOCK` and `unixcmd -s SOCK COMMAND` speak it, and so does ' +
+        '`socat - SOCK`. `help` lists the commands: flows, leases, forwards, drop counters, neighbors, captures, policy.',
+    },
+    {
+      key: 'mgmtMode',
+      short: [],
+      long: ['mgmtmode'],
+      added: true,
+      argument: { kind: 'required', name: 'OCTAL' },
+      group: CONSOLE,
+      help: 'permissions of that socket',
+      defaultText: '600',
+    },
+    {
+      key: 'mgmtGroup',
+      short: [],
+      long: ['mgmtgroup'],
+      added: true,
+      argument: { kind: 'required', name: 'GROUP' },
+      group: CONSOLE,
+      help: 'group of that socket',
     },
     {
       key: 'daemon',
@@ -462,6 +543,10 @@ export const SLIRPVDE: CommandSpec = {
     {
       command: 'slirpvde -s /tmp/vde.ctl -dhcp -L 127.0.0.1:8022:10.0.2.15:22',
       what: "Port 8022 of this host's loopback leads to the ssh server of a guest.",
+    },
+    {
+      command: 'slirpvde -dhcp --restrict --allow 192.0.2.0/24:443/tcp -M /tmp/mgmt',
+      what: 'One network by HTTPS, nothing else; `vdeterm /tmp/mgmt` shows flows.',
     },
     {
       command: 'slirpvde -H 192.168.5.1/24 -N 192.168.5.1 /tmp/vde.ctl',

@@ -6,18 +6,19 @@
 
 import { Endpoint } from '../core/address.ts';
 import type { Router } from '../router/index.ts';
-import { formatForward } from './forward.ts';
+import { type Forward, formatForward } from './forward.ts';
 import type { SlirpvdeConfig } from './slirpvde-config.ts';
 
 /** Something that can be opened and closed again. */
 interface Part {
   /** Two parts with the same key are the same. */
   readonly key: string;
-  /** Two parts with the same place cannot be open at once. */
-  readonly place: string;
+  /** Two parts with a place in common cannot be open at once. */
+  readonly places: readonly string[];
   readonly text: string;
   open(): Promise<void>;
-  close(): void;
+  /** False when it was not open: the console has closed it. */
+  close(): boolean;
 }
 
 /** Options that a reload applies; all others of the configuration are compared and named. */
@@ -38,21 +39,25 @@ export async function applyConfig(router: Router, from: SlirpvdeConfig, to: Slir
   const has = new Set(after.map((part) => part.key));
   const gone = before.filter((part) => !has.has(part.key));
   const fresh = after.filter((part) => !had.has(part.key));
+  const closed = new Set<Part>();
   const done: (() => Promise<void>)[] = [];
   try {
     for (const part of fresh) {
-      for (const old of gone.filter((each) => each.place === part.place)) {
-        old.close();
-        done.push(() => old.open());
+      const places = new Set(part.places);
+      for (const old of gone.filter((each) => !closed.has(each) && each.places.some((place) => places.has(place)))) {
+        closed.add(old);
+        if (old.close()) done.push(() => old.open());
       }
       await part.open();
-      done.push(async () => part.close());
+      done.push(async () => {
+        part.close();
+      });
     }
   } catch (error) {
     for (const undo of done.reverse()) await undo();
     throw error;
   }
-  for (const part of gone) if (!fresh.some((each) => each.place === part.place)) part.close();
+  for (const part of gone) if (!closed.has(part)) part.close();
   const lines = [...gone.map((part) => `closed ${part.text}`), ...fresh.map((part) => `opened ${part.text}`)];
   if (from.hostLoopback !== to.hostLoopback) {
     router.policy.hostLoopback = to.hostLoopback;
@@ -64,18 +69,26 @@ export async function applyConfig(router: Router, from: SlirpvdeConfig, to: Slir
 }
 
 function parts(router: Router, config: SlirpvdeConfig): Part[] {
-  const made = (kind: string, place: string, text: string, open: () => Promise<void>, close: () => void): Part => ({
+  const made = (
+    kind: string,
+    places: readonly string[],
+    text: string,
+    open: () => Promise<unknown>,
+    close: () => boolean,
+  ): Part => ({
     key: `${kind} ${text}`,
-    place: `${kind} ${place}`,
+    places: places.map((place) => `${kind} ${place}`),
     text: `${kind} ${text}`,
-    open,
+    open: async () => {
+      await open();
+    },
     close,
   });
   return [
     ...config.forwards.map((f) =>
       made(
         f.protocol.toUpperCase(),
-        String(f.listen),
+        listenPlaces(f),
         formatForward(f),
         () => router.addForward(f),
         () => router.removeForward(f),
@@ -84,7 +97,7 @@ function parts(router: Router, config: SlirpvdeConfig): Part[] {
     ...config.unixForwards.map((f) =>
       made(
         'socket',
-        f.path,
+        [f.path],
         `${f.path}:${f.guest}`,
         () => router.unixForwards.add(f),
         () => router.unixForwards.remove(f),
@@ -93,13 +106,19 @@ function parts(router: Router, config: SlirpvdeConfig): Part[] {
     ...config.unixServices.map((s) =>
       made(
         'router port',
-        String(s.port),
+        [String(s.port)],
         `${s.port}:${s.path}`,
         async () => router.unixForwards.addService(s),
         () => router.unixForwards.removeService(s),
       ),
     ),
   ];
+}
+
+/** Each port of a forward; none where any free port does. */
+function listenPlaces({ listen, count = 1 }: Forward): string[] {
+  if (listen.port === 0) return [];
+  return Array.from({ length: count }, (_, i) => `${listen.host} ${listen.port + i}`);
 }
 
 /** Names of what differs and is not applied. */

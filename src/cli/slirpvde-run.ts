@@ -3,32 +3,32 @@
 // The link and the switch are those of slirpvde-link.ts.
 // Everything that can fail does so before the promise is fulfilled, and takes back what was done.
 
-import { endpointIpv4 } from '../core/address.ts';
+import { endpointIpv4, formatMac } from '../core/address.ts';
 import { SystemClock } from '../core/clock.ts';
 import { VdeError } from '../core/errors.ts';
 import { FrameMemory, type Link } from '../core/frame.ts';
 import { TimerWheel } from '../core/timer-wheel.ts';
 import { LeaseFile } from '../host/lease-file.ts';
-import { openFilesLimit } from '../host/limits.ts';
+import { openFiles, openFilesLimit } from '../host/limits.ts';
 import { createNodeHostNet } from '../host/node-host-net.ts';
+import { OwnAddresses } from '../host/own-addresses.ts';
 import { createRandom } from '../host/random.ts';
 import { ResolverConfig } from '../host/resolver-config.ts';
 import { TftpRoot } from '../host/tftp-root.ts';
-import { CapturedLink, CaptureFile } from '../link/index.ts';
+import { CapturedLink, groupId } from '../link/index.ts';
+import { Captures } from '../mgmt/captures.ts';
+import { SlirpvdeConsole } from '../mgmt/slirpvde-console.ts';
 import { Router, type RouterOptions } from '../router/index.ts';
 import { MemoryLeaseStore } from '../services/index.ts';
+import { descriptorShares } from './descriptors.ts';
 import type { Forward } from './forward.ts';
-import type { Log } from './log.ts';
+import { LOG_LEVELS, type Log } from './log.ts';
 import type { SlirpvdeConfig } from './slirpvde-config.ts';
 import { attach, type Closer } from './slirpvde-link.ts';
 import { applyConfig } from './slirpvde-reload.ts';
 import type { SlirpvdeService, SlirpvdeState } from './slirpvde-service.ts';
+import { packageVersion } from './version.ts';
 import { DISPLAY_PORTS, type Display } from './ways.ts';
-
-/** Flows at most, whatever the limit on open files. */
-const MAX_FLOWS = 16_384;
-/** Share of the descriptors that flows may use: the rest is for guests' control connections, DNS and forwards. */
-const FLOW_SHARE = 0.7;
 
 export async function startSlirpvde(config: SlirpvdeConfig, log: Log): Promise<SlirpvdeService> {
   const closers: Closer[] = [];
@@ -64,19 +64,18 @@ async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promi
   const wheel = new TimerWheel(new SystemClock());
   const mac = routerMac(config.network.address);
   const attached = await attach({ config, log, memory, wheel, mac, closers });
-  let link = attached.link;
-  if (config.capture !== null) {
-    const file = await CaptureFile.open({ path: config.capture, application: 'slirpvde' });
-    closers.push(async () => {
-      if (file.stopped !== null) log.warn(`capture to ${file.path} was cut short: ${file.stopped}`);
-      await file.close();
-    });
-    link = new CapturedLink(link, file);
-  }
+  const link = new CapturedLink(attached.link, null);
+  const captures = new Captures(link, 'slirpvde');
+  closers.push(async () => {
+    if (captures.problem !== null) log.warn(`capture to ${captures.view!.path} was cut short: ${captures.problem}`);
+    await captures.stop();
+  });
+  if (config.capture !== null) await captures.start(config.capture);
   const host = createNodeHostNet();
   closers.push(() => host.close());
   const { network } = config;
   const resolver = new ResolverConfig({ clock: wheel.clock });
+  const maxFiles = openFilesLimit();
   const router = new Router({
     link,
     memory,
@@ -90,6 +89,9 @@ async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promi
     network: network.network,
     mask: network.mask,
     hostLoopback: config.hostLoopback,
+    rules: config.rules,
+    restrict: config.restrict,
+    hostAddresses: config.noHost ? new OwnAddresses(wheel.clock).list : null,
     dns: {
       address: config.dnsAddress,
       upstreams: resolver,
@@ -99,20 +101,53 @@ async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promi
     },
     dhcp: dhcpOptions(config, link, wheel, resolver, log, closers),
     ...(config.tftp === null ? {} : { tftp: new TftpRoot(config.tftp) }),
-    maxFlows: Math.min(MAX_FLOWS, Math.floor(openFilesLimit() * FLOW_SHARE)),
+    ...descriptorShares(maxFiles),
     udpFilter: config.udpFilter,
     udpTimeouts: config.udpTimeouts,
     log: (key, line) => log.limited('warn', key, line),
   });
   closers.push(() => router.close());
-  for (const forward of config.forwards) await router.addForward(forward);
+  const forwards: Forward[] = [];
+  for (const forward of config.forwards) forwards.push((await router.addForward(forward)).rule);
   for (const forward of config.unixForwards) await router.unixForwards.add(forward);
   for (const service of config.unixServices) router.unixForwards.addService(service);
   const displays: Forward[] = [];
   for (const display of config.displays) displays.push(await openDisplay(router, display));
+  const { socket, role, embedded } = attached;
+  let shutdown = (): void => {};
+  const ordered = new Promise<null>((done) => {
+    shutdown = () => done(null);
+  });
+  if (config.mgmt !== null) {
+    const { path, mode, group } = config.mgmt;
+    const served = await SlirpvdeConsole.open({
+      version: packageVersion(),
+      router,
+      link,
+      role,
+      embedded,
+      socket,
+      network,
+      dnsAddress: config.dnsAddress,
+      dhcpStart: config.dhcp?.start ?? null,
+      mac: formatMac(mac),
+      captures,
+      log,
+      logLevels: LOG_LEVELS,
+      openFiles,
+      maxFiles,
+      path,
+      mode,
+      gid: group === null ? -1 : groupId(group),
+      shutdown,
+      report: (text) => log.limited('error', 'console', text),
+    });
+    closers.push(() => served.close());
+    log.addSink((line) => served.logged(line));
+  }
   router.announce();
-  const { socket, role, ended } = attached;
-  return { state: { socket, role, displays, pingProblem: host.pingProblem }, ended, router, resolver };
+  const ended = Promise.race([attached.ended, ordered]);
+  return { state: { socket, role, displays, pingProblem: host.pingProblem, forwards }, ended, router, resolver };
 }
 
 function dhcpOptions(
@@ -165,8 +200,7 @@ async function openDisplay(router: Router, { guest }: Display): Promise<Forward>
   for (let port = DISPLAY_PORTS.first; port <= DISPLAY_PORTS.last; port++) {
     const forward: Forward = { protocol: 'tcp', listen: endpointIpv4(0, port), guest };
     try {
-      await router.addForward(forward);
-      return forward;
+      return (await router.addForward(forward)).rule;
     } catch (error) {
       if ((error as Error & { cause?: NodeJS.ErrnoException }).cause?.code !== 'EADDRINUSE') throw error;
     }

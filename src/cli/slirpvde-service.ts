@@ -19,11 +19,16 @@ export interface SlirpvdeState {
   readonly displays: readonly Forward[];
   /** Null when echo requests of guests are forwarded; else one line that says why not and what would help. */
   readonly pingProblem: string | null;
+  /** Forwards that are open, with the real ports where any was asked for. */
+  readonly forwards: readonly Forward[];
 }
 
 export interface SlirpvdeService {
   readonly state: SlirpvdeState;
-  /** Fulfilled when the service has nothing left to serve: null in order, else why. */
+  /**
+   * Fulfilled when the service has nothing left to serve, or the console was told to shut the process down: null in
+   * order, else why.
+   */
   readonly ended: Promise<VdeError | null>;
   /**
    * Looks at resolv.conf again, and applies another configuration when there is one: all of it or nothing. Rejects with

@@ -53,8 +53,7 @@ export async function main(words: readonly string[], start: StartSlirpvde, limit
     config,
     (log) => start(config, log),
     (service, log) => {
-      const { socket, displays } = service.state;
-      process.stderr.write(`${classicBanner(config, socket, displays).join('\n')}\n`);
+      process.stderr.write(`${classicBanner(config, service.state).join('\n')}\n`);
       for (const line of stateLines(config, service.state)) log.info(line);
     },
     limits,
@@ -66,8 +65,9 @@ export async function main(words: readonly string[], start: StartSlirpvde, limit
       }
       const next = configure();
       const lines = await service.reload(next);
+      // A level that was set at the console stays unless the options for it have changed.
+      if (next.quiet !== config.quiet || next.verbose !== config.verbose) log.setLevel(next);
       config = next;
-      log.setLevel(next);
       log.info(`SIGHUP: resolv.conf and ${config.config} read again${lines.length === 0 ? ': nothing changed' : ''}`);
       for (const line of lines) log.info(line);
     },

@@ -80,6 +80,7 @@ export const DROP_REASONS = {
   // router
   PolicyDenied: 'Destination that the policy refuses.',
   FlowTableFull: 'Too many UDP or ICMP flows, in all or for this guest.',
+  ForwardUnresolved: 'Client of a forward whose guest, given by name or hardware address, is not known now.',
   FlowForeign: 'Packet for a flow that belongs to another guest.',
   HostUnreachable: 'The host has no route, no permission or no resources for the destination.',
   HostSendFull: 'The host socket did not take the datagram.',

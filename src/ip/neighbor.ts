@@ -83,6 +83,8 @@ export interface NeighborCacheOptions {
 }
 
 export class NeighborCache {
+  /** Entries at most. */
+  readonly capacity = MAX_ENTRIES;
   private readonly buckets: (Neighbor | null)[] = new Array<Neighbor | null>(BUCKETS).fill(null);
   private readonly clock: Clock;
   private readonly drops: DropCounters;

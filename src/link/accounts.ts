@@ -27,3 +27,14 @@ export function userName(): string {
 
 /** Effective user of this process. */
 export const effectiveUid = (): number => process.geteuid!();
+
+/** Login name of a user number; `NONE` for -1, the number when /etc/passwd does not know it. */
+export function nameOfUser(uid: number): string {
+  if (uid === -1) return 'NONE';
+  try {
+    const lines = readFileSync('/etc/passwd', 'utf8').split('\n');
+    return lines.find((line) => line.split(':')[2] === String(uid))?.split(':')[0] ?? String(uid);
+  } catch {
+    return String(uid);
+  }
+}

@@ -1,7 +1,7 @@
 // Captures: what passes a link, as a pcapng file for Wireshark and tcpdump.
 //
-// `CapturedLink` wraps a link and shows each frame, in both directions, to a `CaptureFile` before it passes it on
-// untouched. The file takes a copy and writes it behind the back of the data path, in large pieces. It never holds up
+// `CapturedLink` wraps a link and, while a capture runs, shows each frame in both directions to a `CaptureFile` before it
+// passes it on untouched. The file takes a copy and writes it behind the back of the data path, in large pieces. It never holds up
 // or disturbs the link: when the disk is slower than the network, frames beyond QUEUE_BYTES are left out and counted;
 // when the size limit is reached or a write fails (disk full), the capture stops, says why, and counts what it misses.
 //
@@ -145,26 +145,30 @@ export class CaptureFile {
   }
 }
 
-/** A link whose frames are captured; stands in for the link everywhere. The file stays its opener's. */
+/**
+ * A link whose frames can be captured; stands in for the link everywhere. While nothing is captured its sinks are those
+ * of the link itself, so it costs nothing then. Files stay their opener's.
+ */
 export class CapturedLink implements Link {
   readonly name: string;
   readonly mtu: number;
   readonly stats: LinkStats;
   readonly drops: Float64Array;
-  readonly tx: FrameSink;
+  tx: FrameSink;
   private readonly inner: Link;
-  private readonly file: CaptureFile;
-  private readonly id: number;
+  private sink: FrameSink | null = null;
+  private file: CaptureFile | null = null;
+  private id = 0;
 
-  constructor(inner: Link, file: CaptureFile) {
+  /** @param file  where frames go from now on; null: nowhere until `start` */
+  constructor(inner: Link, file: CaptureFile | null) {
     this.inner = inner;
-    this.file = file;
-    this.id = file.addInterface(inner.name);
     this.name = inner.name;
     this.mtu = inner.mtu;
     this.stats = inner.stats;
     this.drops = inner.drops;
-    this.tx = this.watched(inner.tx, DIRECTION_OUTBOUND);
+    this.tx = inner.tx;
+    if (file !== null) this.start(file);
   }
 
   get onState(): ((up: boolean) => void) | null {
@@ -175,7 +179,20 @@ export class CapturedLink implements Link {
     this.inner.onState = listener;
   }
 
+  /** Captures to `file`, instead of another one if there is one. Call outside of a wake-up of the link. */
+  start(file: CaptureFile): void {
+    this.file = file;
+    this.id = file.addInterface(this.name);
+    this.direct();
+  }
+
+  stop(): void {
+    this.file = null;
+    this.direct();
+  }
+
   attach(sink: FrameSink): void {
+    this.sink = sink;
     this.inner.attach(this.watched(sink, DIRECTION_INBOUND));
   }
 
@@ -183,8 +200,14 @@ export class CapturedLink implements Link {
     return this.inner.close();
   }
 
+  private direct(): void {
+    this.tx = this.watched(this.inner.tx, DIRECTION_OUTBOUND);
+    if (this.sink !== null) this.attach(this.sink);
+  }
+
   private watched(sink: FrameSink, direction: number): FrameSink {
     const { file, id } = this;
+    if (file === null) return sink;
     return {
       frame(b, off, len) {
         file.packet(id, b, off, len, direction);

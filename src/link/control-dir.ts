@@ -14,27 +14,21 @@
 import {
   chmodSync,
   chownSync,
-  closeSync,
-  constants,
   fchmodSync,
-  fstatSync,
   lstatSync,
   mkdirSync,
-  openSync,
   readdirSync,
   readSync,
   rmdirSync,
   type Stats,
-  statSync,
-  unlinkSync,
   writeSync,
 } from 'node:fs';
-import { connect } from 'node:net';
 import { join, resolve } from 'node:path';
 import { VdeError } from '../core/errors.ts';
 import { errnoName } from '../native/errno.ts';
-import { AF_UNIX, type NativeApi, SOCK_STREAM } from '../native/native.ts';
+import { type NativeApi, SOCK_STREAM } from '../native/native.ts';
 import { effectiveUid } from './accounts.ts';
+import { bindSocket, knock, lockFile, unlockFile } from './listen-file.ts';
 import { removeSocket, setSocketAccess } from './socket-file.ts';
 import { MAX_PATH } from './vde-protocol.ts';
 
@@ -105,7 +99,7 @@ export class ControlDir {
       const listenFd = bindSocket(api, SOCK_STREAM, join(path, 'ctl'), socket, gid);
       return new ControlDir(api, path, socket, gid, lock, listenFd);
     } catch (error) {
-      if (lock !== null) releaseLock(path, lock.fd);
+      if (lock !== null) unlockFile(join(path, '.lock'), lock.fd);
       if (lock?.created === true || (made && lock === null)) removeDirectory(path);
       throw asVdeError(error, path);
     }
@@ -132,7 +126,7 @@ export class ControlDir {
   release(): void {
     const ctl = join(this.path, 'ctl');
     if (lstatSync(ctl, { throwIfNoEntry: false })?.ino === this.ctlInode) removeSocket(ctl);
-    releaseLock(this.path, this.lockFd);
+    unlockFile(join(this.path, '.lock'), this.lockFd);
     if (this.created) removeDirectory(this.path);
   }
 }
@@ -182,35 +176,17 @@ interface Lock {
 
 function takeLock(api: NativeApi, path: string, made: boolean): Lock {
   const file = join(path, '.lock');
-  for (;;) {
-    const fd = openSync(file, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
-    const stats = fstatSync(fd);
-    const ours = stats.isFile() && (stats.uid === effectiveUid() || stats.uid === 0);
-    const status = ours ? api.flock(fd) : 0;
-    // The server that had the lock may have removed the file between our open and our lock.
-    const current = statSync(file, { throwIfNoEntry: false })?.ino === stats.ino;
-    if (ours && status === 0 && current) {
-      if (made) writeSync(fd, CREATED, 0);
-      return { fd, created: made || hasMark(fd) };
-    }
-    closeSync(fd);
-    if (!ours) throw new VdeError('ERR_VDE_UNSAFE_DIRECTORY', `vde: ${file} is not a file of this user; not using it`);
-    if (status < 0) throw running(path);
-  }
+  const fd = lockFile(api, file);
+  if (fd === 'foreign')
+    throw new VdeError('ERR_VDE_UNSAFE_DIRECTORY', `vde: ${file} is not a file of this user; not using it`);
+  if (fd === 'held') throw running(path);
+  if (made) writeSync(fd, CREATED, 0);
+  return { fd, created: made || hasMark(fd) };
 }
 
 function hasMark(fd: number): boolean {
   const bytes = Buffer.alloc(CREATED.length);
   return readSync(fd, bytes, 0, bytes.length, 0) === bytes.length && bytes.toString() === CREATED;
-}
-
-function releaseLock(path: string, fd: number): void {
-  try {
-    unlinkSync(join(path, '.lock'));
-  } catch {
-    // removed by somebody else: there is nothing left to do
-  }
-  closeSync(fd);
 }
 
 function removeDirectory(path: string): void {
@@ -238,33 +214,6 @@ async function removeLeftovers(path: string): Promise<void> {
     removeSocket(ctl);
   }
   for (const name of readdirSync(path)) if (DATA_SOCKET.test(name)) removeSocket(join(path, name));
-}
-
-/** Connects to a stream socket and hangs up: `open`, or the error code. EAGAIN: its backlog is full. */
-const knock = (path: string): Promise<string> =>
-  new Promise((done) => {
-    const socket = connect(path);
-    socket.once('connect', () => {
-      socket.destroy();
-      done('open');
-    });
-    socket.once('error', (error: NodeJS.ErrnoException) => done(error.code ?? error.message));
-  });
-
-/** A bound socket with its final mode and group. Throws a VdeError. */
-function bindSocket(api: NativeApi, type: number, path: string, mode: number, gid: number): number {
-  const fd = api.socket(AF_UNIX, type, 0);
-  if (fd < 0) throw new VdeError('ERR_VDE_SYSTEM', `vde: cannot make a socket for ${path}: ${errnoName(fd)}`);
-  fchmodSync(fd, mode);
-  const status = api.bindUnix(fd, path);
-  if (status < 0) {
-    api.close(fd);
-    throw new VdeError('ERR_VDE_SYSTEM', `vde: cannot bind ${path}: ${errnoName(status)}`);
-  }
-  if (setSocketAccess(path, effectiveUid(), { mode, gid })) return fd;
-  api.close(fd);
-  removeSocket(path);
-  throw new VdeError('ERR_VDE_SYSTEM', `vde: cannot set mode and group of ${path}`);
 }
 
 function asVdeError(error: unknown, path: string): VdeError {

@@ -5,6 +5,7 @@ import type { TimerWheel } from '../core/timer-wheel.ts';
 import type { HostNet } from '../host/host-net.ts';
 import type { IpLayer } from '../ip/index.ts';
 import type { TcpEngine } from '../tcp/index.ts';
+import type { FlowBudget } from './flow-budget.ts';
 import type { EgressPolicy } from './policy.ts';
 
 export interface RouterContext {
@@ -12,6 +13,8 @@ export interface RouterContext {
   readonly tcp: TcpEngine;
   readonly host: HostNet;
   readonly policy: EgressPolicy;
+  /** Host descriptors of all flows. */
+  readonly budget: FlowBudget;
   readonly wheel: TimerWheel;
   readonly drops: DropCounters;
   /** A uniform unpredictable number, 0 to 2^32 - 1. */

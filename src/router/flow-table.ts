@@ -1,18 +1,29 @@
 // Flows without an end of their own (UDP, ICMP echo, clients of UDP forwards): found by tuple, bounded, ended when idle.
 //
-// Bounds: `capacity` in all, `perGuest` for each guest. A full table ends the flow that was idle for longest, of the
-// guest that is over its share if it is one, else of all; so a guest that asks for thousands of flows only pushes out its
-// own. Each flow carries its deadline and a wheel timer; a packet moves the deadline (two writes) and the flow to the
-// young end of the list.
+// Bounds: `capacity` for the table, and what the budget of host descriptors allows (flow-budget.ts). A full table ends the
+// flow that was idle for longest of the guest that has most of them; so a guest that asks for thousands of flows only
+// pushes out its own. Each flow carries its deadline and a wheel timer; a packet moves the deadline (two writes) and the
+// flow to the young end of the list.
 
+import { Endpoint } from '../core/address.ts';
 import type { Timer, TimerWheel } from '../core/timer-wheel.ts';
 import { TupleTable } from '../core/tuple-table.ts';
 import type { Neighbor } from '../ip/index.ts';
+import type { FlowBudget, FlowDonor } from './flow-budget.ts';
+import type { FlowFilter, FlowKind, FlowPage, FlowView } from './flow-view.ts';
 
 /** A flow in a FlowTable. The key is two addresses and a word of ports or identifiers, see core/tuple-table.ts. */
 export abstract class IdleFlow {
   readonly guest: Neighbor;
   readonly key: Int32Array;
+  /** Number of the flow in its table, not used again. */
+  serial = 0;
+  /** When it began and when it last carried something, monotonic ms. */
+  openedAt = 0;
+  usedAt = 0;
+  /** Payload bytes from the guest, and to it. */
+  bytesOut = 0;
+  bytesIn = 0;
   /** Internal to the table. */
   slot = -1;
   older: IdleFlow | null = null;
@@ -27,35 +38,44 @@ export abstract class IdleFlow {
 
   /** Frees what the flow holds. Called once by the table when the flow is idle for too long, pushed out or removed. */
   abstract release(): void;
+
+  /** What differs by kind, for management: the guest's port or identifier, the far end, the state in a word. */
+  abstract describe(): { port: number; peer: string; state: string };
 }
 
 export interface FlowTableOptions {
   wheel: TimerWheel;
-  /** Flows in all and per guest. */
+  kind: FlowKind;
+  /** Flows at once. */
   capacity: number;
-  perGuest: number;
+  /** Where each flow's descriptor is counted; null when flows have none. */
+  budget: FlowBudget | null;
   /** 64 secret bits for the hash. */
   k0: number;
   k1: number;
 }
 
-export class FlowTable<F extends IdleFlow> {
+export class FlowTable<F extends IdleFlow> implements FlowDonor {
+  readonly kind: FlowKind;
+  readonly capacity: number;
   private readonly table: TupleTable;
   private readonly flows: (F | null)[] = [];
   private readonly free: number[] = [];
   private readonly wheel: TimerWheel;
-  private readonly capacity: number;
-  private readonly perGuest: number;
+  private readonly budget: FlowBudget | null;
   /** Flows of each guest in this table. */
   private readonly counts = new Map<Neighbor, number>();
+  private nextSerial = 1;
   private oldest: IdleFlow | null = null;
   private youngest: IdleFlow | null = null;
 
   constructor(options: FlowTableOptions) {
+    this.kind = options.kind;
     this.wheel = options.wheel;
     this.capacity = options.capacity;
-    this.perGuest = options.perGuest;
+    this.budget = options.budget;
     this.table = new TupleTable(options.k0, options.k1);
+    this.budget?.addDonor(this);
   }
 
   get size(): number {
@@ -82,15 +102,34 @@ export class FlowTable<F extends IdleFlow> {
     return slot < 0 ? null : (this.flows[slot] ?? null);
   }
 
-  /** Makes room for one more flow of `guest`, at the cost of older ones. Call before the flow's socket is opened. */
-  makeRoom(guest: Neighbor): void {
-    if ((this.counts.get(guest) ?? 0) >= this.perGuest) {
-      let flow = this.oldest;
-      while (flow !== null && flow.guest !== guest) flow = flow.younger;
-      if (flow !== null) this.remove(flow as F);
-    } else if (this.table.size >= this.capacity && this.oldest !== null) {
-      this.remove(this.oldest as F);
+  /**
+   * Makes room for one more flow of `guest`, at the cost of older ones. Call before the flow's socket is opened; false:
+   * there is none, and the flow must be refused.
+   */
+  makeRoom(guest: Neighbor): boolean {
+    if (this.table.size >= this.capacity && !this.give(this.largestHolder(guest))) return false;
+    return this.budget === null || this.budget.makeRoom(guest);
+  }
+
+  give(guest: Neighbor | null): boolean {
+    const holder = guest ?? this.largestHolder(null);
+    if (holder === null || !this.counts.has(holder)) return false;
+    let flow = this.oldest;
+    while (flow !== null && flow.guest !== holder) flow = flow.younger;
+    this.remove(flow as F);
+    return true;
+  }
+
+  /** The guest with most flows in the table; `preferred` if it is one of several. */
+  private largestHolder(preferred: Neighbor | null): Neighbor | null {
+    let holder = preferred;
+    let most = preferred === null ? 0 : (this.counts.get(preferred) ?? 0);
+    for (const [guest, count] of this.counts) {
+      if (count <= most) continue;
+      holder = guest;
+      most = count;
     }
+    return holder;
   }
 
   /** Adds a flow whose key is not in the table, to end after `idleMs` without `touch`. */
@@ -102,6 +141,9 @@ export class FlowTable<F extends IdleFlow> {
     this.table.set(k[0]!, k[1]!, k[2]!, k[3]!, k[4]!, k[5]!, k[6]!, k[7]!, k[8]!, slot);
     this.counts.set(flow.guest, (this.counts.get(flow.guest) ?? 0) + 1);
     flow.guest.flows++;
+    this.budget?.add(flow.guest);
+    flow.serial = this.nextSerial++;
+    flow.openedAt = flow.usedAt = this.wheel.clock.now();
     flow.timer = this.wheel.timer(() => this.remove(flow));
     flow.timer.set(idleMs);
     this.linkYoungest(flow);
@@ -110,6 +152,7 @@ export class FlowTable<F extends IdleFlow> {
   /** The flow is in use: it lives for `idleMs` from `now`. */
   touch(flow: F, now: number, idleMs: number): void {
     flow.timer!.setAt(now + idleMs);
+    flow.usedAt = now;
     if (flow.younger === null) return;
     this.unlink(flow);
     this.linkYoungest(flow);
@@ -125,6 +168,7 @@ export class FlowTable<F extends IdleFlow> {
     flow.timer!.cancel();
     this.unlink(flow);
     flow.guest.flows--;
+    this.budget?.remove(flow.guest);
     const left = this.counts.get(flow.guest)! - 1;
     if (left > 0) this.counts.set(flow.guest, left);
     else this.counts.delete(flow.guest);
@@ -133,6 +177,41 @@ export class FlowTable<F extends IdleFlow> {
 
   clear(): void {
     while (this.oldest !== null) this.remove(this.oldest as F);
+  }
+
+  /** Ends the flow of a number; false when there is none. */
+  end(serial: number): boolean {
+    for (const flow of this) {
+      if (flow.serial !== serial) continue;
+      this.remove(flow);
+      return true;
+    }
+    return false;
+  }
+
+  /** Flows as management sees them, oldest first, and how many there are in all. */
+  page(filter: FlowFilter): FlowPage {
+    const { guest, limit } = filter;
+    const found = [...this].filter((flow) => guest === undefined || flow.guest.w3 >>> 0 === guest);
+    const now = this.wheel.clock.now();
+    const flows = found.sort((a, b) => a.serial - b.serial).slice(0, limit);
+    return { flows: flows.map((flow) => this.view(flow, now)), total: found.length };
+  }
+
+  private view(flow: F, now: number): FlowView {
+    const { port, peer, state } = flow.describe();
+    const { w0, w1, w2, w3 } = flow.guest;
+    return {
+      id: `${this.kind[0]}${flow.serial}`,
+      kind: this.kind,
+      guest: String(new Endpoint().set(w0, w1, w2, w3, port)),
+      peer,
+      state,
+      bytesOut: flow.bytesOut,
+      bytesIn: flow.bytesIn,
+      ageMs: now - flow.openedAt,
+      idleMs: now - flow.usedAt,
+    };
   }
 
   /** All flows, from the longest idle to the latest used. */

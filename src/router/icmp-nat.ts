@@ -5,7 +5,7 @@
 // data that the destination sent: nothing is made up here. Where the host allows no ping sockets, requests are answered
 // "administratively prohibited" (and the start-up line said so).
 
-import { Endpoint, MAPPED } from '../core/address.ts';
+import { Endpoint, formatIpv4, MAPPED } from '../core/address.ts';
 import { Drop } from '../core/drop.ts';
 import { Packet, type PacketHandler } from '../core/packet.ts';
 import type { ErrnoName, HostPing, HostPingUser, IcmpReport } from '../host/host-net.ts';
@@ -18,10 +18,12 @@ import * as tcp from '../wire/tcp.ts';
 import type { RouterContext } from './context.ts';
 import { FlowTable, IdleFlow } from './flow-table.ts';
 import { tellGuest } from './icmp-relay.ts';
+import { PolicyProtocol } from './policy-rules.ts';
 
 const IDLE_MS = 60_000; // RFC 5508 REQ-2
 const MAX_FLOWS = 1024;
-const MAX_FLOWS_PER_GUEST = 128;
+/** Share of the descriptors of all flows. */
+const SHARE = 1 / 8;
 
 class EchoFlow extends IdleFlow implements HostPingUser {
   private readonly nat: IcmpNat;
@@ -51,20 +53,25 @@ class EchoFlow extends IdleFlow implements HostPingUser {
     this.socket?.close();
     this.socket = null;
   }
+
+  describe(): { port: number; peer: string; state: string } {
+    return { port: this.id, peer: formatIpv4(this.dst3 >>> 0), state: this.bytesIn > 0 ? 'answered' : 'asked' };
+  }
 }
 
 export class IcmpNat implements PacketHandler {
   private readonly context: RouterContext;
-  private readonly flows: FlowTable<EchoFlow>;
+  readonly flows: FlowTable<EchoFlow>;
   private readonly to = new Endpoint();
   private readonly quoted = new Packet();
 
   constructor(context: RouterContext) {
     this.context = context;
     this.flows = new FlowTable<EchoFlow>({
+      kind: 'icmp',
       wheel: context.wheel,
-      capacity: MAX_FLOWS,
-      perGuest: MAX_FLOWS_PER_GUEST,
+      capacity: Math.max(1, Math.min(MAX_FLOWS, Math.floor(context.budget.total * SHARE))),
+      budget: context.budget,
       k0: context.random() | 0,
       k1: context.random() | 0,
     });
@@ -93,7 +100,7 @@ export class IcmpNat implements PacketHandler {
     const id = icmp.echoId(p.b, p.l4);
     let flow = this.flows.find(p.src0, p.src1, p.src2, p.src3, p.dst0, p.dst1, p.dst2, p.dst3, id);
     if (flow === null) {
-      const why = policy.resolve(p.dst0, p.dst1, p.dst2, p.dst3, 0, this.to);
+      const why = policy.resolve(PolicyProtocol.Icmp, p.dst0, p.dst1, p.dst2, p.dst3, 0, this.to);
       if (why !== Drop.None) {
         drops[why]!++;
         if (why === Drop.PolicyDenied) ip.errors.send(p, icmp.TYPE_UNREACHABLE, icmp.CODE_ADMIN_PROHIBITED, 0);
@@ -107,6 +114,7 @@ export class IcmpNat implements PacketHandler {
     flow.request[0] = 0x45; // options, if there were any, are not kept
     flow.request.set(p.b.subarray(p.l4, p.l4 + icmp.HEADER_LEN), ipv4.HEADER_LEN);
     const data = p.l4 + icmp.HEADER_LEN;
+    flow.bytesOut += p.end - data;
     if (flow.socket !== null)
       flow.socket.send(icmp.echoSeq(p.b, p.l4), p.b, data, p.end - data, Math.max(0, p.ttl - 1));
     else if (host.pingProblem !== null) drops[Drop.IcmpNoPingSocket]!++;
@@ -121,7 +129,10 @@ export class IcmpNat implements PacketHandler {
       ip.errors.send(p, icmp.TYPE_UNREACHABLE, icmp.CODE_ADMIN_PROHIBITED, 0);
       return null;
     }
-    this.flows.makeRoom(guest);
+    if (!this.flows.makeRoom(guest)) {
+      drops[Drop.FlowTableFull]!++;
+      return null;
+    }
     const key = Int32Array.of(p.src0, p.src1, p.src2, p.src3, p.dst0, p.dst1, p.dst2, p.dst3, id);
     const flow = new EchoFlow(this, guest, key, p.dst3, id);
     flow.socket = host.openPing(this.to, flow);
@@ -141,6 +152,7 @@ export class IcmpNat implements PacketHandler {
       return;
     }
     this.flows.touch(flow, ip.now, IDLE_MS);
+    flow.bytesIn += len;
     const o = ip.stage(size);
     ip.staged.set(b.subarray(off, off + len), o + icmp.HEADER_LEN);
     icmp.writeEcho(ip.staged, o, icmp.TYPE_ECHO_REPLY, flow.id, seq, size);

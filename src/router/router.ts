@@ -18,22 +18,30 @@ import type { FrameMemory, Link } from '../core/frame.ts';
 import type { TimerWheel } from '../core/timer-wheel.ts';
 import type { HostNet } from '../host/host-net.ts';
 import { IpLayer } from '../ip/index.ts';
-import type { DnsForwarder, TftpFiles } from '../services/index.ts';
+import type { DhcpServer, DnsForwarder, TftpFiles } from '../services/index.ts';
 import { TcpEngine, type TcpLimits } from '../tcp/index.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import type { RouterContext } from './context.ts';
 import { type DhcpOptions, DhcpPort } from './dhcp-port.ts';
 import { DnsPort } from './dns-port.ts';
 import { type DnsServiceOptions, makeForwarder } from './dns-service.ts';
-import { type ForwardRule, Forwards } from './forwards.ts';
+import { FlowBudget } from './flow-budget.ts';
+import type { FlowFilter, FlowKind, FlowPage, FlowView } from './flow-view.ts';
+import { type ForwardRule, Forwards, type ForwardView, type ResolveGuest } from './forwards.ts';
+import { addressOfGuest } from './guest-name.ts';
 import { IcmpNat } from './icmp-nat.ts';
 import { EgressPolicy } from './policy.ts';
+import type { PolicyRule } from './policy-rules.ts';
+import { type NeighborView, neighborViews, type RouterStatus, routerStatus } from './status.ts';
 import { TcpNat } from './tcp-nat.ts';
 import { TftpPort } from './tftp-port.ts';
 import { UdpNat } from './udp-nat.ts';
 import type { UdpFilter } from './udp-peers.ts';
 import { UDP_TIMEOUTS, type UdpTimeoutProfile } from './udp-timeouts.ts';
 import { UnixForwards } from './unix-forwards.ts';
+
+const MAX_LISTENERS = 1024;
+const FLOW_KINDS: readonly FlowKind[] = ['tcp', 'udp', 'icmp', 'client'];
 
 export interface RouterOptions {
   link: Link;
@@ -54,6 +62,10 @@ export interface RouterOptions {
   mask: number;
   /** Whether guests reach the host's loopback services at the gateway's address. */
   hostLoopback: boolean;
+  /** What else guests may reach; see policy.ts. */
+  rules?: readonly PolicyRule[];
+  restrict?: boolean;
+  hostAddresses?: (() => Int32Array) | null;
   /** DNS service: the own address it is reached at (unsigned), whom it asks, and what it knows itself. */
   dns: DnsServiceOptions | null;
   dhcp: DhcpOptions | null;
@@ -61,6 +73,8 @@ export interface RouterOptions {
   tftp?: TftpFiles;
   /** Descriptors that flows may use, out of what the process may open. */
   maxFlows: number;
+  /** Listening sockets that forwards may use; default 1024. */
+  maxListeners?: number;
   /** Who may answer a guest's UDP port, default `any`; and how long it is kept, default `short`. */
   udpFilter?: UdpFilter;
   udpTimeouts?: UdpTimeoutProfile;
@@ -72,19 +86,24 @@ export class Router {
   readonly drops = newDropCounters();
   readonly ip: IpLayer;
   readonly tcp: TcpEngine;
+  readonly policy: EgressPolicy;
   readonly tcpNat: TcpNat;
   readonly udpNat: UdpNat;
   readonly icmpNat: IcmpNat;
+  readonly budget: FlowBudget;
+  /** Null when DHCP is not served. */
+  readonly dhcp: DhcpServer | null;
   /** Null when DNS is not served. */
   readonly dns: DnsForwarder | null;
+  readonly forwards: Forwards;
   /** Unix sockets of the host, both ways. */
   readonly unixForwards: UnixForwards;
-  readonly policy: EgressPolicy;
-  private readonly forwards: Forwards;
   private readonly tftp: TftpPort | null;
+  private readonly wheel: TimerWheel;
 
   constructor(options: RouterOptions) {
     const { link, wheel, random, gateway, network, mask, host, maxFlows } = options;
+    this.wheel = wheel;
     const addresses = [gateway, ...options.aliases.filter((a) => a !== gateway)];
     this.ip = new IpLayer({
       link,
@@ -112,30 +131,43 @@ export class Router {
       replyPath: (p) => this.ip.path(p.dst3, p.src3, ipv4.PROTO_TCP),
       limits: { maxConnections: maxFlows, ...options.tcp },
     });
+    const { hostLoopback, rules = [], restrict = false, hostAddresses = null } = options;
+    this.policy = new EgressPolicy({
+      gateway,
+      addresses,
+      network,
+      mask,
+      hostLoopback,
+      rules,
+      restrict,
+      hostAddresses,
+    });
+    this.budget = new FlowBudget(maxFlows);
     const context: RouterContext = {
       ip: this.ip,
       tcp: this.tcp,
       host,
-      policy: new EgressPolicy({ gateway, addresses, network, mask, hostLoopback: options.hostLoopback }),
+      policy: this.policy,
+      budget: this.budget,
       wheel,
       drops: this.drops,
       random,
       log: options.log,
     };
-    this.tcpNat = new TcpNat(context, maxFlows);
+    this.tcpNat = new TcpNat(context);
+    this.icmpNat = new IcmpNat(context);
     this.udpNat = new UdpNat(context, {
-      capacity: Math.floor(maxFlows / 2),
-      perGuest: Math.ceil(maxFlows / 4),
+      capacity: Math.max(1, Math.floor(maxFlows / 2)),
       filter: options.udpFilter ?? 'any',
       timeouts: UDP_TIMEOUTS[options.udpTimeouts ?? 'short'],
     });
-    this.icmpNat = new IcmpNat(context);
-    this.forwards = new Forwards(context, this.tcpNat, this.udpNat);
-    this.unixForwards = new UnixForwards(context, this.tcpNat);
-    this.policy = context.policy;
     const dhcp = options.dhcp === null ? null : new DhcpPort(context, options.dhcp);
+    this.dhcp = dhcp?.server ?? null;
+    const resolve: ResolveGuest = (name) => addressOfGuest(name, this.dhcp, this.ip.neighbors);
+    this.forwards = new Forwards(context, this.tcpNat, this.udpNat, resolve, options.maxListeners ?? MAX_LISTENERS);
+    this.unixForwards = new UnixForwards(context, this.tcpNat);
     this.tftp = options.tftp === undefined ? null : new TftpPort(context, options.tftp, this.udpNat);
-    this.dns = options.dns === null ? null : makeForwarder(options.dns, options, context, dhcp?.server ?? null);
+    this.dns = options.dns === null ? null : makeForwarder(options.dns, options, context, this.dhcp);
     const dns = this.dns === null ? null : new DnsPort(context, this.dns, this.udpNat, options.dns!.address);
     this.udpNat.service = (p) =>
       dhcp?.datagram(p) === true ||
@@ -159,14 +191,56 @@ export class Router {
     for (const address of this.ip.addresses) this.ip.arp.announce(address);
   }
 
-  /** Opens a port forward. Rejects with ERR_VDE_LISTEN. */
-  addForward(rule: ForwardRule): Promise<void> {
+  /** Opens a port forward. Rejects with ERR_VDE_LISTEN or ERR_VDE_BAD_FORWARD. */
+  addForward(rule: ForwardRule): Promise<ForwardView> {
     return this.forwards.add(rule);
   }
 
-  /** Closes a port forward; connections that are open go on. */
-  removeForward(rule: ForwardRule): void {
-    this.forwards.remove(rule);
+  /** Closes the port forward that was asked for by these words, if it is open; connections that are open go on. */
+  removeForward(rule: ForwardRule): boolean {
+    return this.forwards.removeRule(rule);
+  }
+
+  /** Flows of all kinds, by kind and then oldest first; at most `filter.limit` of them. */
+  flows(filter: FlowFilter): FlowPage {
+    const flows: FlowView[] = [];
+    let total = 0;
+    for (const kind of filter.kinds ?? FLOW_KINDS) {
+      const page = this.flowTable(kind).page({ ...filter, limit: filter.limit - flows.length });
+      flows.push(...page.flows);
+      total += page.total;
+    }
+    return { flows, total };
+  }
+
+  /** Ends the flow of an id that `flows` gave; false when there is none. A TCP flow ends by RST on both sides. */
+  endFlow(id: string): boolean {
+    const kind = FLOW_KINDS.find((each) => each[0] === id[0]);
+    const serial = /^[1-9]\d{0,14}$/.test(id.slice(1)) ? Number(id.slice(1)) : 0;
+    return kind !== undefined && this.flowTable(kind).end(serial);
+  }
+
+  /** Stations heard of, by address. */
+  neighbors(): NeighborView[] {
+    return neighborViews(this.ip.neighbors, this.wheel.clock.now());
+  }
+
+  /** How much of each bounded thing is in use. */
+  status(): RouterStatus {
+    return routerStatus(this);
+  }
+
+  private flowTable(kind: FlowKind): { page(filter: FlowFilter): FlowPage; end(serial: number): boolean } {
+    switch (kind) {
+      case 'tcp':
+        return this.tcpNat;
+      case 'udp':
+        return this.udpNat.flows;
+      case 'icmp':
+        return this.icmpNat.flows;
+      case 'client':
+        return this.forwards.clients;
+    }
   }
 
   /** Packets and frames dropped so far for `reason`. */

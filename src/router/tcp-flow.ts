@@ -10,13 +10,14 @@
 // At any time at most RECEIVE_ROOM bytes are held for the host, and the send buffer plus one read for the guest.
 // Both sides have a `data` event, so the host's events come in through a small object of their own (HostSide).
 
-import type { Endpoint } from '../core/address.ts';
+import { Endpoint } from '../core/address.ts';
 import { copyBytes } from '../core/frame.ts';
 import type { HostTcp, HostTcpUser } from '../host/host-net.ts';
 import type { Neighbor } from '../ip/index.ts';
-import type { TcpConnection, TcpEnd, TcpUser } from '../tcp/index.ts';
+import { stateName, type TcpConnection, type TcpEnd, type TcpUser } from '../tcp/index.ts';
 import * as icmp from '../wire/icmpv4.ts';
 import type { RouterContext } from './context.ts';
+import type { FlowView } from './flow-view.ts';
 import { connectVerdict, isResourceError, Verdict } from './host-errors.ts';
 import type { Shortage } from './shortage.ts';
 
@@ -43,19 +44,70 @@ export class TcpFlow implements TcpUser {
   private hostPaused = false;
   private hostEnded = false;
   private gone = false;
+  /** For management: number of the flow, when it began and last carried something (ms), its two ends and bytes. */
+  readonly serial: number;
+  readonly openedAt: number;
+  private usedAt: number;
+  private bytesOut = 0;
+  private bytesIn = 0;
+  private readonly guestEnd = new Endpoint();
+  private readonly peerEnd = new Endpoint();
 
-  constructor(context: RouterContext, guest: Neighbor, shortage: Shortage, onGone: (flow: TcpFlow) => void) {
+  constructor(
+    context: RouterContext,
+    guest: Neighbor,
+    serial: number,
+    shortage: Shortage,
+    onGone: (flow: TcpFlow) => void,
+  ) {
     this.context = context;
     this.guest = guest;
     this.shortage = shortage;
     this.onGone = onGone;
+    this.serial = serial;
+    this.openedAt = this.usedAt = context.wheel.clock.now();
     guest.flows++;
+    context.budget.add(guest);
+  }
+
+  /** The flow as management sees it. */
+  view(now: number): FlowView {
+    return {
+      id: `t${this.serial}`,
+      kind: 'tcp',
+      guest: String(this.guestEnd),
+      peer: this.unixPath === '' ? String(this.peerEnd) : this.unixPath,
+      state: this.conn === null ? 'DRAINING' : this.conn.deferred ? 'CONNECTING' : stateName(this.conn.state),
+      bytesOut: this.bytesOut,
+      bytesIn: this.bytesIn,
+      ageMs: now - this.openedAt,
+      idleMs: now - this.usedAt,
+    };
+  }
+
+  /** The guest's address, unsigned. */
+  get guestAddress(): number {
+    return this.guest.w3 >>> 0;
+  }
+
+  /** Ends the flow by RST on both sides. */
+  abort(): void {
+    if (this.conn !== null) {
+      this.conn.reset();
+      this.context.ip.flushSoon();
+    } else {
+      this.host?.reset();
+      this.host = null;
+      this.finish();
+    }
   }
 
   /** Outward: opens the host's side for a deferred connection. `syn` is kept: it must be a copy. */
   connectOut(conn: TcpConnection, syn: Uint8Array, to: Endpoint): void {
     this.conn = conn;
     this.syn = syn;
+    this.guestEnd.copy(conn.remote);
+    this.peerEnd.copy(to);
     conn.user = this;
     this.host = this.context.host.connectTcp(to, new HostSide(this));
   }
@@ -65,6 +117,7 @@ export class TcpFlow implements TcpUser {
     this.conn = conn;
     this.syn = syn;
     this.unixPath = path;
+    this.guestEnd.copy(conn.remote);
     this.host = this.context.host.connectUnix(path, new HostSide(this));
   }
 
@@ -72,6 +125,8 @@ export class TcpFlow implements TcpUser {
   joinIn(conn: TcpConnection, host: HostTcp): void {
     this.conn = conn;
     this.host = host;
+    this.guestEnd.copy(conn.remote);
+    this.peerEnd.copy(host.remote);
     this.hostPaused = true;
     host.user = new HostSide(this);
   }
@@ -89,6 +144,8 @@ export class TcpFlow implements TcpUser {
   hostData(b: Uint8Array, off: number, len: number): void {
     const conn = this.conn;
     if (conn === null) return;
+    this.bytesIn += len;
+    this.usedAt = this.context.ip.now;
     const taken = this.spill === null ? conn.write(b, off, len) : 0;
     if (taken < len) this.keep(b, off + taken, len - taken);
     if (conn.writeRoom < READ_ROOM) {
@@ -150,6 +207,8 @@ export class TcpFlow implements TcpUser {
   }
 
   data(b: Uint8Array, off: number, len: number): void {
+    this.bytesOut += len;
+    this.usedAt = this.context.ip.now;
     if (this.host !== null) this.host.write(b, off, len);
   }
 
@@ -221,6 +280,7 @@ export class TcpFlow implements TcpUser {
     this.gone = true;
     this.syn = null;
     this.guest.flows--;
+    this.context.budget.remove(this.guest);
     this.onGone(this);
   }
 }

@@ -1,7 +1,7 @@
 // TCP through the router: every SYN of a guest becomes a host connect, every accepted forward a SYN to a guest.
 //
 // The engine holds a guest's SYN without an answer (deferred) until the host has decided; SYN floods are bounded by the
-// engine's half-open limits, flows in all by the engine's table and by the router's budget of host sockets.
+// engine's half-open limits, flows in all by the router's budget of host sockets (flow-budget.ts).
 
 import { Endpoint } from '../core/address.ts';
 import { Drop } from '../core/drop.ts';
@@ -12,6 +12,8 @@ import type { Neighbor } from '../ip/index.ts';
 import type { TcpConnection } from '../tcp/index.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import type { RouterContext } from './context.ts';
+import type { FlowFilter, FlowPage, FlowView } from './flow-view.ts';
+import { PolicyProtocol } from './policy-rules.ts';
 import { isPresentable } from './presentable.ts';
 import { Shortage } from './shortage.ts';
 import { TcpFlow } from './tcp-flow.ts';
@@ -23,22 +25,43 @@ export class TcpNat implements PacketHandler {
   /** Tried first for connections to own addresses. */
   localService: LocalTcpService | null = null;
   private readonly context: RouterContext;
-  private readonly maxFlows: number;
   private readonly flows = new Set<TcpFlow>();
   private readonly to = new Endpoint();
+  private nextSerial = 1;
   private readonly onGone: (flow: TcpFlow) => void;
   private readonly shortage = new Shortage();
 
-  /** @param maxFlows  flows at once, each of which holds one host descriptor */
-  constructor(context: RouterContext, maxFlows: number) {
+  constructor(context: RouterContext) {
     this.context = context;
-    this.maxFlows = maxFlows;
     this.onGone = (flow) => this.flows.delete(flow);
     context.tcp.onIncoming = (conn, p) => this.incoming(conn, p);
   }
 
   get size(): number {
     return this.flows.size;
+  }
+
+  /** Flows as management sees them, oldest first, and how many there are in all. */
+  page(filter: FlowFilter): FlowPage {
+    const { guest, limit } = filter;
+    const now = this.context.wheel.clock.now();
+    const flows: FlowView[] = [];
+    let total = 0;
+    for (const flow of this.flows) {
+      if (guest !== undefined && flow.guestAddress !== guest) continue;
+      if (total++ < limit) flows.push(flow.view(now));
+    }
+    return { flows, total };
+  }
+
+  /** Ends a flow by RST on both sides; false when there is none of that number. */
+  end(serial: number): boolean {
+    for (const flow of this.flows) {
+      if (flow.serial !== serial) continue;
+      flow.abort();
+      return true;
+    }
+    return false;
   }
 
   packet(p: Packet): void {
@@ -54,7 +77,7 @@ export class TcpNat implements PacketHandler {
     }
     conn.path = path;
     if (this.localService !== null && ip.isLocal(p.dst3 >>> 0) && this.localService(conn, p)) return;
-    const why = policy.resolve(p.dst0, p.dst1, p.dst2, p.dst3, conn.local.port, this.to);
+    const why = policy.resolve(PolicyProtocol.Tcp, p.dst0, p.dst1, p.dst2, p.dst3, conn.local.port, this.to);
     if (why !== Drop.None) {
       drops[why]!++;
       if (why === Drop.PolicyDenied) conn.refuse();
@@ -74,13 +97,15 @@ export class TcpNat implements PacketHandler {
 
   /** A flow for a deferred connection; null, and the guest will try again, when there are too many. */
   private admit(conn: TcpConnection, guest: Neighbor): TcpFlow | null {
-    if (this.flows.size >= this.maxFlows) {
-      this.context.drops[Drop.TcpTableFull]!++;
+    const { budget, drops, log } = this.context;
+    if (!budget.makeRoom(guest)) {
+      drops[Drop.TcpTableFull]!++;
       conn.discard();
-      this.context.log('tcp-full', `TCP flows at their limit of ${this.maxFlows}; new ones wait until others end`);
+      const who = budget.used >= budget.total ? 'flows' : 'flows of one guest';
+      log('tcp-full', `${who} at their limit; new TCP connections wait until others end`);
       return null;
     }
-    const flow = new TcpFlow(this.context, guest, this.shortage, this.onGone);
+    const flow = this.newFlow(guest);
     this.flows.add(flow);
     return flow;
   }
@@ -90,24 +115,29 @@ export class TcpNat implements PacketHandler {
    * to it through us, else it appears as the gateway.
    */
   openInward(client: HostTcp, guest3: number, guestPort: number): void {
-    const { ip, tcp } = this.context;
+    const { ip, tcp, budget } = this.context;
     const remote = new Endpoint().setIpv4(guest3, guestPort);
     const local = this.presentedAddress(client.remote, remote);
     const path = local === null ? null : ip.path(local.w3, guest3, ipv4.PROTO_TCP);
-    if (path === null || local === null || this.flows.size >= this.maxFlows) {
+    if (path === null || local === null || !budget.makeRoom(path.neighbor)) {
       this.context.drops[Drop.TcpTableFull]!++;
       client.reset();
       return;
     }
-    const flow = new TcpFlow(this.context, path.neighbor, this.shortage, this.onGone);
+    const flow = this.newFlow(path.neighbor);
     const conn = tcp.connect(local, remote, path, flow);
     if (conn === null) {
+      flow.abort();
       client.reset();
       return;
     }
     this.flows.add(flow);
     flow.joinIn(conn, client);
     ip.flushSoon();
+  }
+
+  private newFlow(guest: Neighbor): TcpFlow {
+    return new TcpFlow(this.context, guest, this.nextSerial++, this.shortage, this.onGone);
   }
 
   /** The source that the guest sees for a client: its own, or the gateway with a port that is free. */

@@ -28,15 +28,15 @@ import type { RouterContext } from './context.ts';
 import { FlowTable, IdleFlow } from './flow-table.ts';
 import { isResourceError } from './host-errors.ts';
 import { readdress, tellGuest, UDP_QUOTE_LEN } from './icmp-relay.ts';
+import { PolicyProtocol } from './policy-rules.ts';
 import { type UdpFilter, UdpPeers } from './udp-peers.ts';
 import { UDP_TIMEOUTS, type UdpTimeouts } from './udp-timeouts.ts';
 
 const LOOPBACK_NET = 127;
 
 export interface UdpNatOptions {
-  /** Mappings at once, in all and for each guest; each of them holds one host descriptor. */
+  /** Mappings at once; each of them holds one host descriptor (flow-budget.ts). */
   capacity: number;
-  perGuest: number;
   /** Default `any`. */
   filter?: UdpFilter;
   /** Default UDP_TIMEOUTS.short. */
@@ -86,6 +86,11 @@ class UdpMapping extends IdleFlow implements HostUdpUser {
     this.socket?.close();
     this.socket = null;
   }
+
+  describe(): { port: number; peer: string; state: string } {
+    const state = this.dnsOnly ? 'dns' : this.answered ? 'answered' : 'one-way';
+    return { port: this.port, peer: String(this.to), state };
+  }
 }
 
 export class UdpNat implements PacketHandler {
@@ -94,7 +99,7 @@ export class UdpNat implements PacketHandler {
   readonly filter: UdpFilter;
   readonly timeouts: UdpTimeouts;
   private readonly context: RouterContext;
-  private readonly flows: FlowTable<UdpMapping>;
+  readonly flows: FlowTable<UdpMapping>;
   private readonly target = new Endpoint();
 
   constructor(context: RouterContext, options: UdpNatOptions) {
@@ -102,9 +107,10 @@ export class UdpNat implements PacketHandler {
     this.filter = options.filter ?? 'any';
     this.timeouts = options.timeouts ?? UDP_TIMEOUTS.short;
     this.flows = new FlowTable<UdpMapping>({
+      kind: 'udp',
       wheel: context.wheel,
       capacity: options.capacity,
-      perGuest: options.perGuest,
+      budget: context.budget,
       k0: context.random() | 0,
       k1: context.random() | 0,
     });
@@ -136,7 +142,7 @@ export class UdpNat implements PacketHandler {
       drops[Drop.UdpBadPort]!++;
       return;
     }
-    const denied = policy.resolve(p.dst0, p.dst1, p.dst2, p.dst3, dstPort, this.target);
+    const denied = policy.resolve(PolicyProtocol.Udp, p.dst0, p.dst1, p.dst2, p.dst3, dstPort, this.target);
     if (denied !== Drop.None) {
       drops[denied]!++;
       if (denied === Drop.PolicyDenied) {
@@ -156,14 +162,18 @@ export class UdpNat implements PacketHandler {
     if (flow.peers !== null) flow.peers.sent(flow.to);
     this.flows.touch(flow, ip.now, flow.idleMs);
     const len = udp.length(p.b, p.l4) - udp.HEADER_LEN;
+    flow.bytesOut += len;
     flow.socket!.send(flow.to, p.b, p.l4 + udp.HEADER_LEN, len, Math.max(0, p.ttl - 1));
   }
 
   private open(p: Packet, port: number): UdpMapping | null {
-    const { ip, host } = this.context;
+    const { ip, host, drops } = this.context;
     const guest = ip.neighbors.find(p.src0, p.src1, p.src2, p.src3);
     if (guest === null) return null;
-    this.flows.makeRoom(guest);
+    if (!this.flows.makeRoom(guest)) {
+      drops[Drop.FlowTableFull]!++;
+      return null;
+    }
     const key = Int32Array.of(p.src0, p.src1, p.src2, p.src3, 0, 0, MAPPED, 0, port);
     const flow = new UdpMapping(this, guest, key, port);
     flow.socket = host.openUdp(4, port >= 1024 ? port : 0, flow);
@@ -183,6 +193,7 @@ export class UdpNat implements PacketHandler {
       flow.answered = true;
       this.flows.touch(flow, ip.now, flow.idleMs);
     }
+    flow.bytesIn += len;
     if (!this.toGuest(flow.guest, src3, from.port, flow.port, b, off, len)) drops[Drop.FrameTooLong]!++;
   }
 

@@ -43,8 +43,8 @@ export class UnixForwards {
   }
 
   /** Connections that are open go on. */
-  removeService(service: UnixService): void {
-    this.services.delete(service.port);
+  removeService(service: UnixService): boolean {
+    return this.services.delete(service.port);
   }
 
   /** Rejects with ERR_VDE_LISTEN or ERR_VDE_PATH_TOO_LONG. */
@@ -55,9 +55,9 @@ export class UnixForwards {
   }
 
   /** Removes the socket; connections that are open go on. */
-  remove(forward: UnixForward): void {
+  remove(forward: UnixForward): boolean {
     this.listeners.get(forward.path)?.close();
-    this.listeners.delete(forward.path);
+    return this.listeners.delete(forward.path);
   }
 
   /** Takes a guest's connection to the gateway when there is a service at its port. */

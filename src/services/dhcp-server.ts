@@ -29,7 +29,7 @@
 // Limits: messages in all and for each hardware address by token buckets; offers and leases for each hardware address;
 // the pool itself (lease-pool.ts). All memory is bounded by the pool and fixed tables.
 
-import type { Ipv4Network } from '../core/address.ts';
+import { type Ipv4Network, parseMac } from '../core/address.ts';
 import type { Clock } from '../core/clock.ts';
 import { Drop, type DropCounters } from '../core/drop.ts';
 import { u16, u32 } from '../wire/bytes.ts';
@@ -164,6 +164,30 @@ export class DhcpServer {
     return out;
   }
 
+  private indexOfMac(macHi: number, macLo: number): number {
+    if (this.pool.heldBy(macHi, macLo) === 0) return -1;
+    for (let i = 0; i < this.pool.size; i++) {
+      const holder = this.pool.holder(i);
+      if (holder !== null && this.pool.state(i) === LeaseState.Bound && sameMac(holder, macHi, macLo)) return i;
+    }
+    return -1;
+  }
+
+  /**
+   * Ends the lease or offer of an address, by order of management. The client finds out when it renews, and is given the
+   * address again if it comes back before others need it. False when nobody has the address now.
+   */
+  endLease(address: number): boolean {
+    this.pool.sweep(this.clock.now());
+    const i = this.pool.indexOf(address);
+    const state = i < 0 ? LeaseState.Excluded : this.pool.state(i);
+    if (state !== LeaseState.Bound && state !== LeaseState.Offered) return false;
+    const holder = this.pool.holder(i)!;
+    this.retire(i);
+    if (holder.confirmed) this.store.put(this.record(i, holder, this.pool.deadline(i)), () => {});
+    return true;
+  }
+
   /** Addresses of the pool in all, and those that are leased now. */
   usage(): { size: number; bound: number; aside: number } {
     this.pool.sweep(this.clock.now());
@@ -174,10 +198,14 @@ export class DhcpServer {
     };
   }
 
-  /** Address of the guest or configured host that has this name (lower case, one label) now, unsigned; or -1. */
+  /**
+   * Address of the guest or configured host that has this name (lower case, one label) now, or of the guest that has a
+   * lease for this hardware address (`aa:bb:cc:dd:ee:ff`); unsigned, or -1.
+   */
   addressOf(name: string): number {
     this.pool.sweep(this.clock.now());
-    const i = this.names.find(name);
+    const mac = parseMac(name);
+    const i = mac === null ? this.names.find(name) : this.indexOfMac(u16(mac, 0), u32(mac, 2));
     return i < 0 ? -1 : this.pool.address(i);
   }
 

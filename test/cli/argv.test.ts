@@ -106,7 +106,7 @@ for (const [give, want] of cases) test(`normal form of '${give}'`, (t) => t.is(n
 const refused: [give: string, message: string, hint: string][] = [
   ['--d', "option '--d' is ambiguous", 'it could be --dns, --dhcp, --daemon'],
   ['--p 3', "option '--p' is ambiguous", 'it could be --port, --pidfile'],
-  ['--no', "option '--no' is ambiguous", 'it could be --no-switch, --no-host-loopback'],
+  ['--no', "option '--no' is ambiguous", 'it could be --no-switch, --no-host-loopback, --no-host'],
   ['--ver', "option '--ver' is ambiguous", 'it could be --verbose, --version'],
   ['--n=10.0.2.1', "option '--n=10.0.2.1' is ambiguous", 'it could be --network, --nameserver'],
   ['--ud x', "option '--ud' is ambiguous", 'it could be --udp-filter, --udp-timeouts, --udpfwd'],

@@ -63,6 +63,19 @@ test('the command line counts more; repeatable options add up', (t) => {
   );
 });
 
+test('rules of the command line come before those of the file', (t) => {
+  const { rules } = both('--allow 10.1.0.0/16 --deny 10.0.0.0/8', 'deny 10.1.0.0/16\nallow 192.0.2.1\n');
+  t.deepEqual(
+    rules.map(({ allow, network }) => [allow, network]),
+    [
+      [true, 0x0a010000],
+      [false, 0x0a000000],
+      [false, 0x0a010000],
+      [true, 0xc0000201],
+    ],
+  );
+});
+
 test('what a file says is checked like the command line', (t) => {
   t.throws(() => both('', 'tcpfwd x'), { code: 'ERR_VDE_BAD_FORWARD' });
   t.throws(() => both('--no-switch', 'qemu-stream /q'), { instanceOf: UsageError });

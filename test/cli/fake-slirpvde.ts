@@ -52,6 +52,7 @@ await main(
         role: config.embeddedSwitch ? 'embedded' : 'joined',
         displays: [],
         pingProblem: null,
+        forwards: config.forwards,
       },
       ended: new Promise(() => {}),
       reload: async (next) => (next === null ? [] : [`forwards: ${next.forwards.length}`]),

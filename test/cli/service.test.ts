@@ -96,8 +96,8 @@ for (const [words, text] of [
   [['-s'], "slirpvde: option '-s' needs a value: -s DIR\ntry 'slirpvde --help'\n"],
   [
     ['-L', 'x'],
-    "slirpvde: option '-L': bad forward 'x': it has 1 fields, not 3 or 4\n" +
-      'expected [ADDR:]PORT:GUEST:GUESTPORT, for example -L 8022:10.0.2.15:22\n',
+    "slirpvde: option '-L': bad forward 'x': it has 1 fields, not 2 to 4\n" +
+      'expected [ADDR:]PORT:GUEST[:GUESTPORT], for example -L 8022:10.0.2.15:22\n',
   ],
   [['a', 'b\x1b'], "slirpvde: too many arguments: 'a' 'b\\x1b'\ntry 'slirpvde --help'\n"],
 ] as const) {

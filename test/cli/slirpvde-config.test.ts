@@ -6,6 +6,7 @@ import { type SlirpvdeConfig, slirpvdeConfig } from '../../src/cli/slirpvde-conf
 import { SLIRPVDE } from '../../src/cli/slirpvde-options.ts';
 import { UsageError } from '../../src/cli/usage-error.ts';
 import { formatIpv4 } from '../../src/core/address.ts';
+import { formatPolicyRule } from '../../src/mgmt/policy-text.ts';
 
 const config = (line: string): SlirpvdeConfig =>
   slirpvdeConfig(parseCommandLine(SLIRPVDE, line === '' ? [] : line.split(' ')), '/home/me');
@@ -28,8 +29,12 @@ test('without options: the defaults of the original', (t) => {
     tftp: null,
     mtu: 1500,
     hostLoopback: true,
+    noHost: false,
+    restrict: false,
+    rules: [],
     udpFilter: 'any',
     udpTimeouts: 'short',
+    mgmt: null,
     forwards: [],
     displays: [],
     unixForwards: [],
@@ -138,19 +143,94 @@ test('forwards: classic and with an address, TCP and UDP, in order', (t) => {
   t.notThrows(() => config('-L 127.0.0.1:80:10.0.2.15:80 -L 127.0.0.2:80:10.0.2.16:80'));
 });
 
+// as given, and what it means: host, guest, ports
+const extendedForwards: [give: string, want: string, form?: string][] = [
+  ['8022:10.0.2.15', '0.0.0.0:8022 10.0.2.15:8022 x1', '8022:10.0.2.15:8022'],
+  ['127.0.0.1:8022:10.0.2.15', '127.0.0.1:8022 10.0.2.15:8022 x1', '127.0.0.1:8022:10.0.2.15:8022'],
+  ['8000-8009:10.0.2.15', '0.0.0.0:8000 10.0.2.15:8000 x10', '8000-8009:10.0.2.15:8000-8009'],
+  ['8000-8009:10.0.2.15:9000-9009', '0.0.0.0:8000 10.0.2.15:9000 x10'],
+  ['127.0.0.1:7-8:10.0.2.15:9-10', '127.0.0.1:7 10.0.2.15:9 x2'],
+  ['0:10.0.2.15:22', '0.0.0.0:0 10.0.2.15:22 x1'],
+  ['80:web:8080', '0.0.0.0:80 web:8080 x1'],
+  ['80:Web-1', '0.0.0.0:80 web-1:80 x1', '80:web-1:80'],
+  ['80:52:54:00:12:34:56:8080', '0.0.0.0:80 52:54:00:12:34:56:8080 x1'],
+  ['80:52:54:0:12:34:AB', '0.0.0.0:80 52:54:00:12:34:ab:80 x1', '80:52:54:00:12:34:ab:80'],
+  ['127.0.0.1:80:52-54-00-12-34-56:1', '127.0.0.1:80 52:54:00:12:34:56:1 x1', '127.0.0.1:80:52:54:00:12:34:56:1'],
+];
+for (const [give, want, form = give] of extendedForwards) {
+  test(`-L ${give}`, (t) => {
+    const [f] = config(`-L ${give}`).forwards;
+    t.is(`${f!.listen} ${f!.guestName ?? f!.guest.host}:${f!.guest.port} x${f!.count}`, want);
+    t.is(formatForward(f!), form);
+    t.is(formatForward(config(`-L ${form}`).forwards[0]!), form, 'what is printed can be given again');
+  });
+}
+
+test('ranges that overlap are two forwards of one port', (t) => {
+  t.throws(() => config('-L 8000-8009:10.0.2.15 -L 8009:10.0.2.16'), { message: /two forwards of TCP port 8009/ });
+  t.notThrows(() => config('-L 0:10.0.2.15:22 -L 0:10.0.2.16:22'));
+});
+
+test('--allow and --deny keep the order of the command line', (t) => {
+  const { rules } = config(
+    '--deny 10.0.0.0/8 --allow 0.0.0.0/0:80-81/tcp -L 1:10.0.2.15:1 --deny 192.0.2.7:53 --allow 0.0.0.0/0/icmp',
+  );
+  t.deepEqual(
+    rules.map((rule) => `${rule.allow ? 'allow' : 'deny'} ${formatPolicyRule(rule)} ${rule.protocols}`),
+    ['deny 10.0.0.0/8 7', 'allow 0.0.0.0/0:80-81/tcp 1', 'deny 192.0.2.7/32:53 3', 'allow 0.0.0.0/0/icmp 4'],
+  );
+});
+
+const badRules: [give: string, why: RegExp][] = [
+  ['x', /'x' is not an IPv4 address/],
+  ['10.0.0.0/33', /prefix length 33/],
+  ['10.1.0.0/8', /has host bits; did you mean 10.0.0.0\?/],
+  ['10.0.0.0/8:0', /'0' is not a port/],
+  ['10.0.0.0/8:9-1', /'9-1' is not a port/],
+  ['10.0.0.0/8:80/icmp', /ICMP has no ports/],
+  ['10.0.0.0/8/sctp', /'sctp' is not tcp, udp or icmp/],
+  ['10.0.0.0/tcp/8', /does not have the form/],
+];
+for (const [give, why] of badRules) {
+  test(`--deny '${give}' is refused`, (t) => {
+    const error = t.throws(() => config(`--deny ${give}`), { instanceOf: UsageError, code: 'ERR_VDE_BAD_POLICY' });
+    t.regex(error.message, why);
+  });
+}
+
+test('--no-host closes the loopback services too', (t) => {
+  t.false(config('--no-host').hostLoopback);
+  t.true(config('--no-host').noHost);
+});
+
+test('-M: absolute path, mode and group', (t) => {
+  t.deepEqual(config('-M sock').mgmt, { path: '/home/me/sock', mode: 0o600, group: null });
+  t.deepEqual(config('--mgmt /s --mgmtmode 660 --mgmtgroup vde').mgmt, { path: '/s', mode: 0o660, group: 'vde' });
+  t.throws(() => config('--mgmtmode 660'), { message: /needs the management socket/ });
+  t.throws(() => config('-M /s --mgmtmode 8'), { message: /option '--mgmtmode': '8' is not a mode/ });
+});
+
 const badForwards: [give: string, why: RegExp][] = [
-  ['x', /it has 1 fields, not 3 or 4/],
-  ['8022:10.0.2.15', /it has 2 fields/],
+  ['x', /it has 1 fields, not 2 to 4/],
   ['1:2:3:4:5', /it has 5 fields/],
   ['::', /guest address '' is not an IPv4 address|host port '' is not a port/],
-  ['0:10.0.2.15:22', /host port '0' is not a port \(1 to 65535\)/],
+  ['0:10.0.2.15', /with host port 0 the guest port must be written/],
+  ['00:10.0.2.15:22', /host port '00' is not a port \(1 to 65535, 0 for any\)/],
   ['65536:10.0.2.15:22', /host port '65536'/],
   ['99999:10.0.2.15:22', /host port '99999'/],
   ['-1:10.0.2.15:22', /host port '-1'/],
   ['8022:10.0.2.15:ssh', /guest port 'ssh'/],
   ['8022:10.0.2.15:0', /guest port '0'/],
   ['0x10:10.0.2.15:22', /host port '0x10'/],
-  ['8022:guest:22', /guest address 'guest'/],
+  ['8022:-guest:22', /guest address '-guest'/],
+  ['8022:15:22', /guest address '15'/],
+  ['[::1]:8022:10.0.2.15:22', /IPv6 addresses such as '\[::1\]' are not served yet/],
+  ['8022:[2001:db8::5]:22', /IPv6 addresses such as '\[2001:db8::5\]' are not served yet/],
+  ['8000-8009:10.0.2.15:9000', /not ranges of the same length/],
+  ['8000:10.0.2.15:9000-9001', /not ranges of the same length/],
+  ['8009-8000:10.0.2.15', /host port '8009-8000'/],
+  ['1-1025:10.0.2.15', /more than 1024 ports/],
+  ['0-9:10.0.2.15:0-9', /host port '0-9'/],
   ['8022:10.0.2:22', /guest address '10.0.2'/],
   ['8022:10.0.2.256:22', /guest address '10.0.2.256'/],
   ['localhost:8022:10.0.2.15:22', /address to listen on 'localhost'/],
@@ -237,12 +317,24 @@ for (const [give, message, hint] of refused) {
   });
 }
 
+test('--no-host is not the opposite of --host, in any order', (t) => {
+  for (const line of ['--host 10.0.5.0/24 --no-host', '--no-host --host 10.0.5.0/24']) {
+    const { network, noHost } = config(line);
+    t.is(network.network, 0x0a000500);
+    t.true(noHost);
+  }
+  t.false(config('--host 10.0.5.0/24').noHost);
+});
+
 test('a path with NUL bytes is refused', (t) => {
   t.throws(() => slirpvdeConfig(parseCommandLine(SLIRPVDE, ['-p', 'a\0b']), '/'), { message: /NUL/ });
 });
 
+const banner = (line: string): string[] =>
+  classicBanner(config(line), { socket: '/tmp/vde.ctl', displays: [], forwards: config(line).forwards });
+
 test('start-up text: the lines of the original', (t) => {
-  t.deepEqual(classicBanner(config('-D -L 8022:10.0.2.15:22 -U 5353:10.0.2.15:53'), '/tmp/vde.ctl'), [
+  t.deepEqual(banner('-D -L 8022:10.0.2.15:22 -U 5353:10.0.2.15:53'), [
     'Starting slirpvde: virtual_host=10.0.2.2/24',
     '                   DNS         =10.0.2.3',
     '                   dhcp_start  =10.0.2.15',
@@ -250,7 +342,7 @@ test('start-up text: the lines of the original', (t) => {
     '                   redir TCP   =8022:10.0.2.15:22',
     '                   redir UDP   =5353:10.0.2.15:53',
   ]);
-  t.deepEqual(classicBanner(config('-H 10.1.2.3/16 -N 8.8.8.8'), '/tmp/vde.ctl'), [
+  t.deepEqual(banner('-H 10.1.2.3/16 -N 8.8.8.8'), [
     'Starting slirpvde: virtual_host=10.1.2.3/16',
     '                   DNS         =8.8.8.8',
     '                   vde switch  =/tmp/vde.ctl',
@@ -263,17 +355,20 @@ test('start-up text: what guests reach, and how they join', (t) => {
     role: 'joined',
     displays: [],
     pingProblem: 'no ping sockets',
+    forwards: [],
   });
   t.deepEqual(joined, [
     'joined the switch at /s',
     'guests do not reach the loopback services of this host',
     'ping of guests is not forwarded: no ping sockets',
   ]);
-  const embedded = stateLines(config('-L 80:10.0.2.15:80'), {
+  const { forwards } = config('-L 80:10.0.2.15:80');
+  const embedded = stateLines(config(''), {
     socket: '/s',
     role: 'embedded',
     displays: [],
     pingProblem: null,
+    forwards,
   });
   t.regex(embedded[0]!, /no switch was listening at \/s: serving as switch too/);
   t.true(embedded.some((line) => line.includes('-netdev vde,id=n0,sock=/s ')));

@@ -69,3 +69,37 @@ test('what needs a restart is named, the log level is not', async (t) => {
   const lines = await applyConfig(h.router, config('-X 10.0.2.15'), config('-X 10.0.2.16 --mtu 1400 --verbose'));
   t.deepEqual(lines, ['changed, but only used after a restart: mtu, displays']);
 });
+
+test('rules, --restrict and --no-host are named', async (t) => {
+  const h = new RouterHarness();
+  const lines = await applyConfig(h.router, config(''), config('--deny 10.0.0.0/8 --restrict --no-host'));
+  t.deepEqual(lines, [
+    'guests no longer reach the loopback services of this host',
+    'changed, but only used after a restart: noHost, restrict, rules',
+  ]);
+});
+
+test('ranges that overlap: the old one makes room, and comes back when the new one cannot be opened', async (t) => {
+  const h = new RouterHarness();
+  const first = config('-L 80-82:10.0.2.15 -U 0:10.0.2.15:53');
+  await applyConfig(h.router, config(''), first);
+  h.host.takenPorts.add(84);
+  const ports = (): string[] => open(h).filter((line) => line.startsWith('tcp'));
+  const bad = config('-L 80:10.0.2.16:80 -L 81-84:10.0.2.15 -U 0:10.0.2.15:53');
+  await t.throwsAsync(applyConfig(h.router, first, bad), { code: 'ERR_VDE_LISTEN' });
+  t.deepEqual(ports(), ['tcp 80', 'tcp 81', 'tcp 82']);
+  await applyConfig(h.router, first, config('-L 80:10.0.2.16:80 -L 81-83:web'));
+  t.deepEqual(ports(), ['tcp 80', 'tcp 81', 'tcp 82', 'tcp 83']);
+  t.is(h.host.openUdpSockets.length, 0, 'also the one at any port is closed');
+});
+
+test('a forward that the console has closed does not come back when a reload fails', async (t) => {
+  const h = new RouterHarness();
+  const first = config('-L 80:10.0.2.15:80');
+  await applyConfig(h.router, config(''), first);
+  h.router.forwards.remove(1);
+  h.host.takenPorts.add(99);
+  const bad = config('-L 80:10.0.2.16:80 -L 99:10.0.2.15:99');
+  await t.throwsAsync(applyConfig(h.router, first, bad), { code: 'ERR_VDE_LISTEN' });
+  t.deepEqual(open(h), []);
+});

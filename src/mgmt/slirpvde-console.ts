@@ -1,0 +1,167 @@
+// The console of slirpvde: its table, put together from the menus of the router and, when slirpvde is the switch too,
+// of the switch; and the socket that it is served on.
+
+import type { DropCounters } from '../core/drop.ts';
+import type { Link } from '../core/frame.ts';
+import { LocalSocket } from '../link/index.ts';
+import type { Router } from '../router/index.ts';
+import type { Switch } from '../switch/index.ts';
+import type { Captures } from './captures.ts';
+import { ipText, sizeText } from './columns.ts';
+import { Console, type ConsoleEntry, type EventCategory } from './console.ts';
+import { data } from './replies.ts';
+import { type LogControl, routerCommands } from './router-commands.ts';
+import { switchCommands } from './switch-commands.ts';
+
+/** What the console is told about the process that it belongs to. */
+export interface SlirpvdeConsoleOptions {
+  readonly version: string;
+  readonly router: Router;
+  readonly link: Link;
+  /** How the link came about: `joined`, `embedded` and so on. */
+  readonly role: string;
+  /** The switch in this process, or null. */
+  readonly embedded: Switch | null;
+  /** Control directory. */
+  readonly socket: string;
+  /** Network and addresses, unsigned; `dhcpStart` null when DHCP is not served. */
+  readonly network: { readonly network: number; readonly prefixLen: number };
+  readonly dnsAddress: number;
+  readonly dhcpStart: number | null;
+  readonly mac: string;
+  readonly captures: Captures;
+  readonly log: LogControl;
+  readonly logLevels: readonly string[];
+  /** Descriptors open in this process, -1 when not known, and how many it may open. */
+  readonly openFiles: () => number;
+  readonly maxFiles: number;
+  /** The management socket. */
+  readonly path: string;
+  readonly mode: number;
+  readonly gid: number;
+  /** Ends the process in order. */
+  readonly shutdown: () => void;
+  readonly report: (text: string) => void;
+}
+
+/** Events of slirpvde's console (`debug/list`). */
+export const EVENTS = {
+  log: { path: 'log', tag: 0o061, help: 'lines of the log' },
+  'forward/+': { path: 'forward/+', tag: 0o071, help: 'forward opened' },
+  'forward/-': { path: 'forward/-', tag: 0o072, help: 'forward closed' },
+  policy: { path: 'policy', tag: 0o073, help: 'policy rule added or removed' },
+} as const satisfies Record<string, EventCategory>;
+
+export class SlirpvdeConsole {
+  private readonly console: Console;
+  private readonly socket: LocalSocket;
+
+  private constructor(console: Console, socket: LocalSocket) {
+    this.console = console;
+    this.socket = socket;
+  }
+
+  /** Opens the socket and serves it. Rejects like LocalSocket.open, and leaves nothing behind then. */
+  static async open(options: SlirpvdeConsoleOptions): Promise<SlirpvdeConsole> {
+    const socket = await LocalSocket.open({ path: options.path, mode: options.mode, gid: options.gid });
+    const served: Console = new Console({
+      banner: bannerOf(options.version),
+      prompt: 'slirpvde',
+      entries: slirpvdeCommands(options, (what, text) => served.event(EVENTS[what], text)),
+      events: Object.values(EVENTS),
+      shutdown: options.shutdown,
+      report: options.report,
+    });
+    await served.listen(socket.fd);
+    return new SlirpvdeConsole(served, socket);
+  }
+
+  /** A line of the log, for clients that follow it. */
+  logged(line: string): void {
+    this.console.event(EVENTS.log, line);
+  }
+
+  async close(): Promise<void> {
+    this.socket.release();
+    await this.console.close();
+  }
+}
+
+const bannerOf = (version: string): string[] => [
+  `slirpvde (vdenet) V.${version}`,
+  'user-mode router for VDE networks - MIT licence',
+];
+
+/** Everything but the commands that every console has. */
+export function slirpvdeCommands(
+  options: SlirpvdeConsoleOptions,
+  changed: (what: 'forward/+' | 'forward/-' | 'policy', text: string) => void,
+): ConsoleEntry[] {
+  const { link, embedded } = options;
+  const drops: { where: string; counters: () => Iterable<DropCounters> }[] = [
+    { where: 'link', counters: () => [link.drops] },
+  ];
+  if (embedded !== null) {
+    drops.push({ where: 'switch', counters: () => embedded.ports().map((port) => port.drops) });
+    drops.push({
+      where: 'ports',
+      counters: () => embedded.ports().flatMap((port) => port.endpoints.map((endpoint) => endpoint.link.drops)),
+    });
+  }
+  return [
+    {
+      path: 'showinfo',
+      help: 'show version, addresses, and how much of each bounded thing is in use',
+      details: '`N of M`: N in use, M is the bound.',
+      run: () => data(infoLines(options)),
+    },
+    ...routerCommands({ ...options, drops, changed }),
+    ...(embedded === null ? [] : switchCommands(embedded)),
+  ];
+}
+
+function infoLines(options: SlirpvdeConsoleOptions): string[] {
+  const { router, link, network } = options;
+  const s = router.status();
+  const of = ({ used, limit }: { used: number; limit: number }): string => `${used} of ${limit}`;
+  const row = (name: string, text: string): string => `${name.padEnd(16)} ${text}`;
+  const dhcp = router.dhcp?.usage() ?? null;
+  const dns = router.dns?.snapshot() ?? null;
+  const memory = process.memoryUsage();
+  const files = options.openFiles();
+  const upstreams = router.dns?.upstreamState().asked.map(String).join(' ') ?? '';
+  const start = options.dhcpStart === null ? '' : ` dhcp from ${ipText(options.dhcpStart)}`;
+  return [
+    ...bannerOf(options.version),
+    '',
+    `pid ${process.pid} MAC ${options.mac} uptime ${Math.floor(process.uptime())}`,
+    `mgmt ${options.path} perm ${options.mode.toString(8).padStart(4, '0')}`,
+    `switch ${options.socket} ${options.role} mtu ${link.mtu}`,
+    `network ${ipText(network.network)}/${network.prefixLen} router ${ipText(router.ip.addresses[0]!)} ` +
+      `dns ${ipText(options.dnsAddress)}${start}`,
+    row('tcp flows', `${s.tcp.flows}, half-open ${of(s.tcp.halfOpen)}, time-wait ${of(s.tcp.timeWait)}`),
+    row('tcp buffers', `${sizeText(s.tcp.memory.used)} of ${sizeText(s.tcp.memory.limit)}`),
+    row('udp flows', of(s.udp)),
+    row('icmp flows', of(s.icmp)),
+    row('forward clients', `${of(s.clients)}, forwards ${router.forwards.list().length}, ports ${of(s.listeners)}`),
+    row(
+      'descriptors',
+      `${files < 0 ? 'not known' : of({ used: files, limit: options.maxFiles })}, of flows ${of(s.descriptors)}, ` +
+        `${s.descriptors.share} for one guest of several; guests with flows ${s.descriptors.guests}`,
+    ),
+    row('neighbors', of(s.neighbors)),
+    ...(dhcp === null ? [] : [row('leases', `${of({ used: dhcp.bound, limit: dhcp.size })}, aside ${dhcp.aside}`)]),
+    ...(dns === null
+      ? []
+      : [
+          row(
+            'dns',
+            `queries ${dns.queries} answers ${dns.answers} failed ${dns.servfails} waiting ${dns.waiting} ` +
+              `upstreams ${upstreams === '' ? 'none' : upstreams}`,
+          ),
+        ]),
+    row('link', `in ${link.stats.rxFrames} frames, out ${link.stats.txFrames} frames`),
+    row('drops', String(s.dropped)),
+    row('memory', `resident ${sizeText(memory.rss)}, heap ${sizeText(memory.heapUsed)}`),
+  ];
+}

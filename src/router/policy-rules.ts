@@ -1,0 +1,125 @@
+// The user's own allow and deny rules: an ordered list, of which the first that fits decides.
+//
+// A rule names destinations (prefix, ports, protocols). It is kept as its description, for people, and compiled into
+// five words of one typed array, for the data path: a decision is a scan of integers that allocates nothing. The list is
+// bounded by MAX_RULES, and so is the scan.
+//
+//   word 0  network     word 1  mask     word 2  lowest port << 16 | highest     word 3  protocols     word 4  verdict
+
+import { ipv4Mask } from '../core/address.ts';
+import { VdeError } from '../core/errors.ts';
+
+/** Protocols of a rule and of a packet, one bit each. */
+export const PolicyProtocol = { Tcp: 1, Udp: 2, Icmp: 4 } as const;
+export type PolicyProtocol = (typeof PolicyProtocol)[keyof typeof PolicyProtocol];
+export const ALL_PROTOCOLS = 7;
+
+/** Rules at once. */
+export const MAX_RULES = 256;
+
+export interface PolicyRule {
+  readonly allow: boolean;
+  /** Network address, unsigned, and prefix length, 0 to 32. */
+  readonly network: number;
+  readonly prefixLen: number;
+  /** Destination ports, both included; 0 to 65535 for all. */
+  readonly lowPort: number;
+  readonly highPort: number;
+  /** Bits of PolicyProtocol, at least one. ICMP has no ports: a rule that names some never has its bit. */
+  readonly protocols: number;
+}
+
+/** A rule in the list, for management. */
+export interface PolicyRuleView extends PolicyRule {
+  /** Number of the rule, never used again. */
+  readonly id: number;
+  /** Decisions it made. */
+  readonly hits: number;
+}
+
+/** What the first rule that fits says. */
+export const Verdict = {
+  None: 0,
+  Deny: 1,
+  Allow: 2,
+  /** Allowed by a rule that names this one address. */
+  AllowExact: 3,
+} as const;
+export type Verdict = (typeof Verdict)[keyof typeof Verdict];
+
+const WORDS = 5;
+
+function verdictOf(rule: PolicyRule): Verdict {
+  if (!rule.allow) return Verdict.Deny;
+  return rule.prefixLen === 32 ? Verdict.AllowExact : Verdict.Allow;
+}
+
+interface Entry {
+  readonly id: number;
+  readonly rule: PolicyRule;
+}
+
+export class PolicyRules {
+  private entries: readonly Entry[] = [];
+  private words = new Int32Array(0);
+  private hits = new Float64Array(0);
+  private nextId = 1;
+
+  /** @param rules  in order */
+  constructor(rules: readonly PolicyRule[]) {
+    for (const rule of rules) this.add(rule);
+  }
+
+  /**
+   * Adds a rule behind all others, or in front of rule `before`; its number.
+   *
+   * @throws VdeError  ERR_VDE_BAD_POLICY when the list is full or there is no rule `before`
+   */
+  add(rule: PolicyRule, before = 0): number {
+    if (this.entries.length >= MAX_RULES) {
+      throw new VdeError('ERR_VDE_BAD_POLICY', `no more than ${MAX_RULES} policy rules`);
+    }
+    const at = before === 0 ? this.entries.length : this.entries.findIndex((entry) => entry.id === before);
+    if (at < 0) throw new VdeError('ERR_VDE_BAD_POLICY', `there is no policy rule ${before}`);
+    const id = this.nextId++;
+    this.set(this.entries.toSpliced(at, 0, { id, rule }));
+    return id;
+  }
+
+  /** Takes a rule out; false when there is none of that number. */
+  remove(id: number): boolean {
+    const left = this.entries.filter((entry) => entry.id !== id);
+    if (left.length === this.entries.length) return false;
+    this.set(left);
+    return true;
+  }
+
+  list(): PolicyRuleView[] {
+    return this.entries.map(({ id, rule }, i) => ({ ...rule, id, hits: this.hits[i]! }));
+  }
+
+  /** Decides on an address (unsigned), a port (0 for ICMP) and a bit of PolicyProtocol. */
+  decide(address: number, port: number, protocol: number): Verdict {
+    const w = this.words;
+    for (let o = 0, i = 0; o < w.length; o += WORDS, i++) {
+      if ((address & w[o + 1]!) !== w[o]! || (protocol & w[o + 3]!) === 0) continue;
+      const ports = w[o + 2]!;
+      if (port < ports >>> 16 || port > (ports & 0xffff)) continue;
+      this.hits[i]!++;
+      return w[o + 4] as Verdict;
+    }
+    return Verdict.None;
+  }
+
+  private set(entries: readonly Entry[]): void {
+    const before = new Map(this.entries.map(({ id }, i) => [id, this.hits[i]!]));
+    this.entries = entries;
+    this.hits = Float64Array.from(entries, ({ id }) => before.get(id) ?? 0);
+    this.words = Int32Array.from(
+      entries.flatMap(({ rule }) => {
+        const mask = ipv4Mask(rule.prefixLen);
+        return [rule.network & mask, mask, (rule.lowPort << 16) | rule.highPort, rule.protocols, verdictOf(rule)];
+      }),
+    );
+  }
+}
