@@ -25,6 +25,14 @@ export const MSS_FLOOR = 64;
 export const MSS_DEFAULT_IPV4 = 536;
 export const MSS_DEFAULT_IPV6 = 1220;
 
+/**
+ * Segments in flight from which on new data is sent in bursts, the largest burst that is waited for, and the longest
+ * round trip on which that is done: it is for the local link, where wake-ups are what costs.
+ */
+const GATHER_FROM = 8;
+const GATHER_MAX = 64;
+const GATHER_RTT_MS = 3;
+
 export class Sender {
   private readonly c: TcpConnection;
   private readonly buffer: SendBuffer;
@@ -226,7 +234,26 @@ export class Sender {
     if (recovery.board.lostBytes > 0) budget = recovery.resendLost(budget);
     if (this.unsent <= 0) return;
     recovery.checkIdle();
+    if (this.gathering()) return;
     while (budget > 0 && this.sendNext(false)) budget--;
+  }
+
+  /**
+   * True while it is better to wait for more ACKs: bulk data on a short path is sent in bursts of two thirds of a window,
+   * at most GATHER_MAX segments, and not two segments per ACK. Each burst costs every process on the way one wake-up
+   * instead of many. What is in flight brings the ACKs that end the wait; the end of the data, lost segments and what
+   * follows them never wait.
+   */
+  private gathering(): boolean {
+    const { recovery } = this;
+    const pipe = recovery.pipe;
+    if (pipe < GATHER_FROM * this.smss || recovery.board.lostBytes > 0) return false;
+    if (recovery.rtt.srttMs > GATHER_RTT_MS) return false;
+    const window = Math.min(recovery.cc.cwnd, this.sndWnd);
+    const sendable = window - pipe;
+    if (sendable >= this.unsent || sendable >= Math.min((window * 2) / 3, GATHER_MAX * this.smss)) return false;
+    recovery.cwndLimited = recovery.cc.cwnd < this.sndWnd;
+    return true;
   }
 
   /** One segment of new data beyond the congestion window (tail loss probe); false when there is none to send. */
