@@ -7,6 +7,7 @@
 // Everything leaves at the end of a batch (`output`): segments marked lost first (recovery.ts), then new data as far as
 // the peer's window, the congestion window and the burst limit allow. There is no Nagle algorithm: what the owner has
 // written in one batch is sent, small or not, because the host's socket on the other side has done its own coalescing.
+// Only bulk data on a short path waits, for room to send a burst (`gathering`, ADR 0005).
 // Silly windows are avoided as RFC 9293 section 3.8.6.2.1 says: a segment that the peer's window cuts short waits until it
 // is full, or at least half of the largest window seen, or the persist timer expires. A FIN may exceed the window.
 
