@@ -1,14 +1,15 @@
 // Puts each command into one file (and the parts it loads later into chunks beside it): Node opens and links a hundred
 // small modules in about four times the time that it needs for one. dist/ keeps the single modules for the library.
 
-import { rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { build } from 'esbuild';
 
-const COMMANDS = ['slirpvde'];
+const ENTRY = /^bin-(.+)\.ts$/;
+const commands = readdirSync('src/cli').flatMap((file) => ENTRY.exec(file)?.[1] ?? []);
 
 rmSync('dist/bin', { recursive: true, force: true });
 await build({
-  entryPoints: Object.fromEntries(COMMANDS.map((name) => [name, `src/cli/bin-${name}.ts`])),
+  entryPoints: Object.fromEntries(commands.map((name) => [name, `src/cli/bin-${name}.ts`])),
   outdir: 'dist/bin',
   outExtension: { '.js': '.mjs' },
   bundle: true,

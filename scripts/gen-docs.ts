@@ -3,21 +3,23 @@
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { SLIRPVDE } from '../src/cli/slirpvde-options.ts';
+import { COMMANDS } from '../src/cli/commands.ts';
 import { packageVersion } from '../src/cli/version.ts';
-import { renderConsole, slirpvdeTable } from './render-console.ts';
+import { CONSOLES, consoleOf, renderConsole } from './render-console.ts';
 import { renderMan } from './render-man.ts';
 import { renderDrops, renderErrors, renderOptions } from './render-reference.ts';
 
 const root = new URL('../', import.meta.url);
 
 const pages: Record<string, string> = {
-  'docs/reference/options-slirpvde.md': renderOptions(SLIRPVDE),
-  'docs/reference/console.md': renderConsole(slirpvdeTable()),
   'docs/reference/drops.md': renderDrops(),
   'docs/reference/errors.md': renderErrors(),
-  'man/slirpvde.1': renderMan(SLIRPVDE, packageVersion(), slirpvdeTable()),
 };
+for (const each of CONSOLES) pages[`docs/reference/console-${each.name}.md`] = renderConsole(each);
+for (const spec of COMMANDS) {
+  pages[`docs/reference/options-${spec.name}.md`] = renderOptions(spec);
+  pages[`man/${spec.name}.1`] = renderMan(spec, packageVersion(), consoleOf(spec.name));
+}
 
 function current(url: URL): string | null {
   try {

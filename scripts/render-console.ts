@@ -1,4 +1,4 @@
-// docs/reference/console.md from the command table of slirpvde's console.
+// docs/reference/console-NAME.md from the command tables of the consoles.
 
 import { SystemClock } from '../src/core/clock.ts';
 import { FrameMemory } from '../src/core/frame.ts';
@@ -6,15 +6,33 @@ import { TimerWheel } from '../src/core/timer-wheel.ts';
 import { createNodeHostNet } from '../src/host/node-host-net.ts';
 import { CapturedLink, memoryPair } from '../src/link/index.ts';
 import { Captures } from '../src/mgmt/captures.ts';
-import { type ConsoleEntry, consoleTable, MAX_CLIENTS, MAX_LINE, MAX_QUEUED } from '../src/mgmt/console.ts';
+import {
+  type ConsoleEntry,
+  consoleTable,
+  type EventCategory,
+  MAX_CLIENTS,
+  MAX_LINE,
+  MAX_QUEUED,
+} from '../src/mgmt/console.ts';
 import { EVENTS, slirpvdeCommands } from '../src/mgmt/slirpvde-console.ts';
 import { Router } from '../src/router/index.ts';
 import { MemoryLeaseStore } from '../src/services/index.ts';
 import { Switch } from '../src/switch/index.ts';
 import { GENERATED, page, sentence, table } from './render-reference.ts';
 
+/** What the documentation says of the console of one command. */
+interface ConsoleDoc {
+  /** The command, and the word of the prompt. */
+  readonly name: string;
+  readonly prompt: string;
+  readonly entries: readonly ConsoleEntry[];
+  readonly events: readonly EventCategory[];
+  /** Paragraphs behind the tables of commands. */
+  readonly notes: readonly string[];
+}
+
 /** The whole table, as a slirpvde with DHCP that is the switch too has it. Nothing of it is run. */
-export function slirpvdeTable(): readonly ConsoleEntry[] {
+function slirpvdeTable(): readonly ConsoleEntry[] {
   const wheel = new TimerWheel(new SystemClock());
   const link = new CapturedLink(memoryPair('docs', { delivery: 'direct' })[0], null);
   const network = { address: 0x0a000202, network: 0x0a000200, prefixLen: 24, mask: 0xffffff00 };
@@ -61,8 +79,23 @@ export function slirpvdeTable(): readonly ConsoleEntry[] {
   return consoleTable(slirpvdeCommands(options, () => {}));
 }
 
-/** docs/reference/console.md */
-export function renderConsole(entries: readonly ConsoleEntry[]): string {
+/** Consoles by command. */
+export const CONSOLES: readonly ConsoleDoc[] = [
+  {
+    name: 'slirpvde',
+    prompt: 'slirpvde',
+    entries: slirpvdeTable(),
+    events: Object.values(EVENTS),
+    notes: ['`lease` is there with DHCP only, `port` and `hash` only while slirpvde is the switch too.'],
+  },
+];
+
+/** The table of a command's console; empty when it has none. */
+export const consoleOf = (name: string): readonly ConsoleEntry[] =>
+  CONSOLES.find((each) => each.name === name)?.entries ?? [];
+
+/** docs/reference/console-NAME.md */
+export function renderConsole({ name, prompt, entries, events, notes }: ConsoleDoc): string {
   const menus = entries.filter(({ path }) => entries.some((other) => other.path.startsWith(`${path}/`)));
   const row = ({ path, syntax = '', help, details = '' }: ConsoleEntry): string[] => [
     `\`${path}\``,
@@ -73,19 +106,19 @@ export function renderConsole(entries: readonly ConsoleEntry[]): string {
     table(['Command', 'Arguments', 'Meaning'], found.map(row));
   return page(
     [GENERATED],
-    ["# slirpvde's console"],
+    [`# ${name}: console`],
     [
-      '`slirpvde -M SOCK` serves a console on a Unix stream socket (mode 0600 unless `--mgmtmode` says otherwise). It speaks',
-      "the dialect of `vde_switch`, so Debian's terminals work:",
+      `\`${name} -M SOCK\` serves a console on a Unix stream socket (mode 0600 unless \`--mgmtmode\` says otherwise). It`,
+      "speaks the dialect of `vde_switch`, so Debian's terminals work:",
     ],
-    ['```sh', 'vdeterm SOCK', 'unixterm SOCK', 'unixcmd -s SOCK -f /etc/vde2/vdecmd flow/list', 'socat - SOCK', '```'],
+    ['```sh', 'vdeterm SOCK', 'unixterm SOCK', 'unixcmd -s SOCK -f /etc/vde2/vdecmd help', 'socat - SOCK', '```'],
     ['## Protocol'],
     [
-      'On connect the server writes a banner and the prompt: an empty line, then `slirpvde$ `. A command is a line. Commands',
-      "with data answer `0000 DATA END WITH '.'`, the lines, and a line `.`; every command ends with a status, `1000 Success`",
-      'or `1EEE TEXT` with the errno in decimal, and the prompt. `logout` and `shutdown` answer `9999 END OF SESSION`.',
-      'Asynchronous lines, `3TTT CATEGORY TEXT` with the tag in octal, may come at any moment to those who asked for them',
-      '(`debug/add`). Empty lines and lines that begin with `#` get the prompt only.',
+      `On connect the server writes a banner and the prompt: an empty line, then \`${prompt}$ \`. A command is a line.`,
+      "Commands with data answer `0000 DATA END WITH '.'`, the lines, and a line `.`; every command ends with a status,",
+      '`1000 Success` or `1EEE TEXT` with the errno in decimal, and the prompt. `logout` and `shutdown` answer `9999 END OF',
+      'SESSION`. Asynchronous lines, `3TTT CATEGORY TEXT` with the tag in octal, may come at any moment to those who asked',
+      'for them (`debug/add`). Empty lines and lines that begin with `#` get the prompt only.',
     ],
     [
       `Lines have at most ${MAX_LINE} bytes. There are at most ${MAX_CLIENTS} clients; one that lets more than`,
@@ -97,15 +130,11 @@ export function renderConsole(entries: readonly ConsoleEntry[]): string {
       [`### ${menu.path}`],
       commands(entries.filter(({ path }) => path.startsWith(`${menu.path}/`))),
     ]),
-    ['`lease` is there with DHCP only, `port` and `hash` only while slirpvde is the switch too.'],
+    ...notes.map((note) => [note]),
     ['## Events'],
     table(
       ['Category', 'Tag', 'Meaning'],
-      Object.values(EVENTS).map(({ path, tag, help }) => [
-        `\`${path}\``,
-        tag.toString(8).padStart(3, '0'),
-        sentence(help),
-      ]),
+      events.map(({ path, tag, help }) => [`\`${path}\``, tag.toString(8).padStart(3, '0'), sentence(help)]),
     ),
   );
 }

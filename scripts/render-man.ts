@@ -1,6 +1,6 @@
 // Man pages (troff, man macros) from option tables.
 
-import { type CommandSpec, EXIT_STATUS, type OptionSpec, optionGroups, optionNames } from '../src/cli/options.ts';
+import { type CommandSpec, type OptionSpec, optionGroups, optionNames } from '../src/cli/options.ts';
 import type { ConsoleEntry } from '../src/mgmt/console.ts';
 
 /** Text as troff takes it literally: backslashes, dashes and leading control characters escaped; `code` in bold. */
@@ -37,11 +37,11 @@ function optionEntry(option: OptionSpec): string[] {
 }
 
 /** The commands of the management console, menus left out. */
-function consoleSection(entries: readonly ConsoleEntry[]): string[] {
+function consoleSection(name: string, entries: readonly ConsoleEntry[]): string[] {
   const commands = entries.filter(({ path }) => !entries.some((other) => other.path.startsWith(`${path}/`)));
   return [
     '.SH CONSOLE',
-    troff('Commands of the management console (`--mgmt`), one a line; docs/reference/console.md says more.'),
+    troff(`Commands of the management console (\`--mgmt\`), one a line; docs/reference/console-${name}.md says more.`),
     ...commands.flatMap(({ path, syntax = '', help }) => [
       '.TP',
       `\\fB${troff(path)}\\fP${syntax === '' ? '' : ` \\fI${troff(syntax)}\\fP`}`,
@@ -70,10 +70,10 @@ export function renderMan(spec: CommandSpec, version: string, console: readonly 
   ];
   for (const { name, help } of spec.positionals) lines.push('.TP', `\\fI${troff(name)}\\fP`, troff(sentence(help)));
   for (const [group, options] of optionGroups(spec)) lines.push(`.SS ${troff(group)}`, ...options.flatMap(optionEntry));
-  if (console.length > 0) lines.push(...consoleSection(console));
+  if (console.length > 0) lines.push(...consoleSection(spec.name, console));
   lines.push('.SH EXIT STATUS');
-  for (const { status, what } of EXIT_STATUS) lines.push('.TP', `${status}`, troff(sentence(what)));
-  lines.push('.SH FILES');
+  for (const { status, what } of spec.exitStatus) lines.push('.TP', `${status}`, troff(sentence(what)));
+  if (spec.files.length > 0) lines.push('.SH FILES');
   for (const { path, what } of spec.files) lines.push('.TP', `\\fI${troff(path)}\\fP`, troff(sentence(what)));
   lines.push('.SH EXAMPLES');
   for (const { command, what } of spec.examples) lines.push('.TP', `\\fB${troff(command)}\\fP`, troff(what));

@@ -1,13 +1,6 @@
 // Tables of docs/reference from the tables in the sources.
 
-import {
-  argumentText,
-  type CommandSpec,
-  EXIT_STATUS,
-  isAddedName,
-  type OptionSpec,
-  optionGroups,
-} from '../src/cli/options.ts';
+import { argumentText, type CommandSpec, isAddedName, type OptionSpec, optionGroups } from '../src/cli/options.ts';
 import { DROP_REASONS, Drop, type DropName, dropLabel } from '../src/core/drop.ts';
 import { ERROR_CODES } from '../src/core/errors.ts';
 
@@ -59,7 +52,7 @@ export function renderOptions(spec: CommandSpec): string {
     ['## Exit status'],
     table(
       ['Status', 'Meaning'],
-      EXIT_STATUS.map(({ status, what }) => [String(status), sentence(what)]),
+      spec.exitStatus.map(({ status, what }) => [String(status), sentence(what)]),
     ),
     ['## Examples'],
     ...spec.examples.map(({ command, what }) => [what, '', '```sh', command, '```']),

@@ -59,19 +59,21 @@ export interface CommandSpec {
   /** Positional arguments: name and help; more words than listed are refused. */
   readonly positionals: readonly { readonly name: string; readonly help: string }[];
   readonly options: readonly OptionSpec[];
+  readonly exitStatus: readonly ExitStatus[];
   readonly examples: readonly Example[];
   /** Files the command reads or makes. */
   readonly files: readonly { readonly path: string; readonly what: string }[];
   readonly seeAlso: readonly string[];
 }
 
-/** Exit statuses as the docs print them; the numbers are the constants of usage-error.ts. */
-export const EXIT_STATUS: readonly { readonly status: number; readonly what: string }[] = [
-  {
-    status: 0,
-    what: 'ended by SIGTERM or SIGINT, or with its terminal; with `-`: by the end of input; with -d: the service is ready',
-  },
-  { status: 1, what: 'the service could not be started, or did not end in order' },
+/** One exit status of a command, as the docs print it; the numbers are the constants of usage-error.ts. */
+export interface ExitStatus {
+  readonly status: number;
+  readonly what: string;
+}
+
+/** What all commands have in common behind 0 and 1. */
+export const COMMON_EXIT_STATUS: readonly ExitStatus[] = [
   { status: 2, what: 'the command line makes no sense' },
   { status: 70, what: 'a defect of the program: the reason is on standard error' },
 ];

@@ -1,6 +1,6 @@
 // slirpvde's options: the classic ones with all their names, and ours.
 
-import type { CommandSpec } from './options.ts';
+import { COMMON_EXIT_STATUS, type CommandSpec } from './options.ts';
 
 const NETWORK = 'Network';
 const SERVICES = 'Services';
@@ -530,6 +530,14 @@ export const SLIRPVDE: CommandSpec = {
       group: HELP,
       help: 'print the version',
     },
+  ],
+  exitStatus: [
+    {
+      status: 0,
+      what: 'ended by SIGTERM or SIGINT, or with its terminal; with `-`: by the end of input; with -d: the service is ready',
+    },
+    { status: 1, what: 'the service could not be started, or did not end in order' },
+    ...COMMON_EXIT_STATUS,
   ],
   examples: [
     {

@@ -2,7 +2,7 @@
 
 import { VdeError, type VdeErrorCode } from '../core/errors.ts';
 
-/** Exit statuses of the commands; docs and man pages print the same table (options.ts, `EXIT_STATUS`). */
+/** Exit statuses of the commands; docs and man pages print the same table (`exitStatus` in the option tables). */
 export const EXIT_OK = 0;
 export const EXIT_FAILURE = 1;
 export const EXIT_USAGE = 2;
