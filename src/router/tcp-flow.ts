@@ -7,7 +7,7 @@
 //   FIN            passed on behind all data, each direction by itself (half close)
 //   RST, errors    passed on as RST, at once, both ways
 //
-// At any time at most RECEIVE_ROOM bytes are held for the host, and the send buffer plus one read for the guest.
+// At any time at most a receive window is held for the host (receive-limit.ts), and the send buffer plus one read for the guest.
 // Both sides have a `data` event, so the host's events come in through a small object of their own (HostSide).
 
 import { Endpoint } from '../core/address.ts';
@@ -21,8 +21,6 @@ import type { FlowView } from './flow-view.ts';
 import { connectVerdict, isResourceError, Verdict } from './host-errors.ts';
 import type { Shortage } from './shortage.ts';
 
-/** Bytes taken from the guest that the host has not yet taken. */
-const RECEIVE_ROOM = 256 << 10;
 /** With less room than this in the send buffer the host socket is paused: what one read usually brings. */
 const READ_ROOM = 64 << 10;
 
@@ -164,7 +162,7 @@ export class TcpFlow implements TcpUser {
 
   hostDrained(): void {
     if (this.conn === null || this.host === null) return;
-    this.conn.setReceiveRoom(Math.max(0, RECEIVE_ROOM - this.host.backlog));
+    this.conn.setReceiveRoom(Math.max(0, this.conn.receiveLimit - this.host.backlog));
     this.context.ip.flushSoon();
   }
 
@@ -215,7 +213,7 @@ export class TcpFlow implements TcpUser {
   flush(): void {
     if (this.host === null || this.conn === null) return;
     this.host.flush();
-    this.conn.setReceiveRoom(Math.max(0, RECEIVE_ROOM - this.host.backlog));
+    this.conn.setReceiveRoom(Math.max(0, this.conn.receiveLimit - this.host.backlog));
   }
 
   peerClosed(): void {
