@@ -54,7 +54,7 @@ export async function failure({ variant, steps }: Script): Promise<string | null
     const run = await RouterRun.open(variant);
     steps.forEach((step, i) => {
       run.play(step);
-      if (i % 64 === 63) run.bounded();
+      if (i % 256 === 255) run.bounded();
     });
     run.bounded();
     run.finish();

@@ -45,8 +45,12 @@ function change(b: Uint8Array, other: Uint8Array, random: Random): Uint8Array {
       longer.set(b.subarray(0, longer.length));
       return longer;
     }
-    case 7: // the rest of another frame
-      return Uint8Array.from([...b.subarray(0, at), ...other.subarray(Math.min(at, other.length))]);
+    case 7: {
+      const spliced = new Uint8Array(Math.max(at, other.length)); // the rest of another frame
+      spliced.set(other);
+      spliced.set(b.subarray(0, at));
+      return spliced;
+    }
     default: {
       const from = random.below(b.length); // a piece of it again
       b.copyWithin(at, from, from + random.below(24));

@@ -25,7 +25,16 @@ import { RouterHarness } from '../../support/router-harness.ts';
 const L3 = ethernet.HEADER_LEN;
 const MAX_FLOWS = 64;
 const DAY_MS = 86_400_000;
-const ERRNOS = ['ECONNREFUSED', 'ECONNRESET', 'EHOSTUNREACH', 'ENETUNREACH', 'EACCES', 'ETIMEDOUT', 'EMFILE', 'EMSGSIZE'];
+const ERRNOS = [
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EACCES',
+  'ETIMEDOUT',
+  'EMFILE',
+  'EMSGSIZE',
+];
 const WORLD = parseEndpoint('192.0.2.1', 7);
 const LOOPBACK = parseEndpoint('127.0.0.1', 5000);
 const CLIENTS = [parseEndpoint('203.0.113.5', 9999), parseEndpoint('127.0.0.1', 40_000)];
@@ -39,7 +48,11 @@ const VARIANTS: readonly (Partial<RouterOptions> & { mtu?: number })[] = [
   {},
   { mtu: 576, udpFilter: 'address' },
   { mtu: 9000, udpFilter: 'address-port', udpTimeouts: 'rfc' },
-  { mtu: 1501, hostLoopback: false, tcp: { memory: 200_000, maxHalfOpen: 8, maxHalfOpenPerRemote: 4, offerTimestamps: true } },
+  {
+    mtu: 1501,
+    hostLoopback: false,
+    tcp: { memory: 200_000, maxHalfOpen: 8, maxHalfOpenPerRemote: 4, offerTimestamps: true },
+  },
 ];
 
 const file = (size: number): TftpFile => ({
@@ -106,7 +119,8 @@ export class RouterRun {
     h.settle();
     const sent = h.link.take();
     for (const f of sent) this.wellFormed(f);
-    if (h.dropped(Drop.InternalError) > 0) throw new Error(`exception: ${h.log.find((line) => line.includes('defect'))}`);
+    if (h.dropped(Drop.InternalError) > 0)
+      throw new Error(`exception: ${h.log.find((line) => line.includes('defect'))}`);
     return sent;
   }
 
@@ -168,16 +182,28 @@ export class RouterRun {
     const u = host.udp.length === 0 ? undefined : host.udp[index % host.udp.length]!;
     const ping = host.pings.length === 0 ? undefined : host.pings[index % host.pings.length]!;
     const errno = ERRNOS[extra % ERRNOS.length]!;
-    const data = (): Uint8Array => new Uint8Array(extra % 20_000).fill(extra);
-    const report = { type: [3, 11, 5, 0][extra & 3]!, code: extra % 16, mtu: extra % 1600, offender: extra & 1 ? null : WORLD };
+    const data = (): Uint8Array => new Uint8Array(extra % 4000).fill(extra);
+    const report = {
+      type: [3, 11, 5, 0][extra & 3]!,
+      code: extra % 16,
+      mtu: extra % 1600,
+      offender: extra & 1 ? null : WORLD,
+    };
     switch (n & 31) {
-      case 0: case 1: case 2: case 3:
+      case 0:
+      case 1:
+      case 2:
+      case 3:
         for (const each of host.tcp.slice(-3)) if (each.state === 'connecting') each.connect();
         break;
       case 4:
         s?.fail(errno);
         break;
-      case 5: case 6: case 7: case 8: case 9:
+      case 5:
+      case 6:
+      case 7:
+      case 8:
+      case 9:
         if (s?.state === 'connected') s.data(data());
         break;
       case 10:
@@ -186,28 +212,37 @@ export class RouterRun {
       case 11:
         if (s !== undefined) s.stalled = true;
         break;
-      case 12: case 13:
+      case 12:
+      case 13:
         if (s !== undefined) {
           s.stalled = false;
           s.drain();
         }
         break;
-      case 14: case 15: case 16:
+      case 14:
+      case 15:
+      case 16:
         u?.deliver(extra & 1 ? WORLD : extra & 2 ? LOOPBACK : CLIENTS[0]!, new Uint8Array(extra % 3000));
         break;
       case 17:
         u?.fail(errno, extra & 64 ? WORLD : (u.sent.at(-1)?.to ?? null), extra & 128 ? undefined : report);
         break;
-      case 18: case 19: case 20:
+      case 18:
+      case 19:
+      case 20:
         if (ping !== undefined && ping.sent.length > 0) ping.reply();
         break;
       case 21:
         ping?.fail(errno, report);
         break;
-      case 22: case 23:
+      case 22:
+      case 23:
         host.listeners[extra % host.listeners.length]!.incoming(CLIENTS[index & 1]!);
         break;
-      case 24: case 25: case 26: case 27:
+      case 24:
+      case 25:
+      case 26:
+      case 27:
         this.answerQuery(index, extra);
         break;
       default:

@@ -21,6 +21,8 @@ const GATEWAY = '10.0.2.2';
 const DNS = '10.0.2.3';
 /** Frames of the router that are kept to be answered. */
 const HEARD = 32;
+/** Unchanged frames that are kept to be changed: making one costs more than changing one. */
+const SOUND = 128;
 /** Fragments that are still to be sent. */
 const PIECES_MAX = 64;
 
@@ -40,7 +42,15 @@ const ODD = [
 ];
 /** Few, so that flows meet again; 7000 to 7003 are forwards and services of the driver. */
 const PORTS = [0, 7, 53, 67, 68, 69, 80, 443, 1024, 4000, 4001, 5000, 6000, 7000, 7001, 7002, 7003, 65535];
-const NAMES = ['gateway', 'alpha', 'alpha.lab.test', 'nas.test', 'www.example.com', 'localhost', '2.2.0.10.in-addr.arpa'];
+const NAMES = [
+  'gateway',
+  'alpha',
+  'alpha.lab.test',
+  'nas.test',
+  'www.example.com',
+  'localhost',
+  '2.2.0.10.in-addr.arpa',
+];
 const FLAGS = ['S', 'S', 'S', 'A', 'A', 'AP', 'AF', 'R', 'RA', 'SA', 'F', 'SF', ''];
 const WINDOWS = [0, 1, 100, 1460, 65535];
 /** As many as a SYN has; lengths that lie are among them. */
@@ -56,7 +66,8 @@ const OPTIONS = [
 ];
 const DHCP_TYPES = [dhcp.DISCOVER, dhcp.DISCOVER, dhcp.REQUEST, dhcp.DECLINE, dhcp.RELEASE, dhcp.INFORM, dhcp.OFFER, 0];
 
-const macBytes = (text: string): Uint8Array => Uint8Array.from(text.split(':').map((part) => Number.parseInt(part, 16)));
+const macBytes = (text: string): Uint8Array =>
+  Uint8Array.from(text.split(':').map((part) => Number.parseInt(part, 16)));
 
 export class Traffic {
   private readonly random: Random;
@@ -64,7 +75,8 @@ export class Traffic {
   private readonly heard: Uint8Array[] = [];
   private heardAt = 0;
   private readonly pieces: Uint8Array[] = [];
-  private latest: Uint8Array = this.captured[0]!;
+  private readonly sound: Uint8Array[] = [...this.captured];
+  private soundAt = 0;
 
   constructor(random: Random) {
     this.random = random;
@@ -81,12 +93,13 @@ export class Traffic {
     if (this.pieces.length > 0 && random.chance(40)) {
       return this.pieces.splice(random.below(this.pieces.length), 1)[0]!;
     }
-    let f = this.whole();
-    if (random.chance(45)) {
-      f = mutate(f, this.latest, random);
+    if (random.chance(60)) {
+      const f = mutate(random.pick(this.sound), random.pick(this.sound), random);
       if (random.chance(80)) mend(f, random.chance(70));
+      return f;
     }
-    this.latest = f;
+    const f = this.whole();
+    this.sound[this.soundAt++ % SOUND] = f;
     if (random.chance(5) && f.length > L4 + 8 && u16(f, 12) === 0x0800) return this.cut(f);
     return f;
   }
@@ -156,7 +169,20 @@ export class Traffic {
     const labels = name.split('.').flatMap((label) => [label.length, ...Buffer.from(label)]);
     const type = random.pick([1, 2, 12, 16, 28, 33, 64, 255, 65535]);
     const edns = random.chance(30) ? [0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0] : [];
-    const head = [random.below(256), random.below(256), random.below(256), 0, 0, 1, 0, 0, 0, 0, 0, edns.length > 0 ? 1 : 0];
+    const head = [
+      random.below(256),
+      random.below(256),
+      random.below(256),
+      0,
+      0,
+      1,
+      0,
+      0,
+      0,
+      0,
+      0,
+      edns.length > 0 ? 1 : 0,
+    ];
     if (random.chance(80)) head[2] = 1; // a plain query
     const data = Uint8Array.from([...head, ...labels, 0, type >> 8, type & 255, 0, 1, ...edns]);
     return udpFrame({ ...random.pick(GUESTS), dst: DNS, sport: random.pick(PORTS), dport: 53, data });
@@ -171,7 +197,8 @@ export class Traffic {
     if (type !== 0) options.set(dhcp.OPTION_MESSAGE_TYPE, dhcp.writeU8(type));
     if (random.chance(40)) options.set(dhcp.OPTION_REQUESTED_ADDRESS, dhcp.writeU32(address));
     if (random.chance(40)) options.set(dhcp.OPTION_SERVER_ID, Uint8Array.of(10, 0, 2, random.chance(80) ? 2 : 77));
-    if (random.chance(50)) options.set(dhcp.OPTION_HOST_NAME, dhcp.writeText(random.pick(['alpha', 'beta', 'a b', ''])));
+    if (random.chance(50))
+      options.set(dhcp.OPTION_HOST_NAME, dhcp.writeText(random.pick(['alpha', 'beta', 'a b', ''])));
     if (random.chance(30)) options.set(dhcp.OPTION_CLIENT_ID, random.bytes(random.below(20)));
     if (random.chance(50)) options.set(dhcp.OPTION_PARAMETER_LIST, random.bytes(random.below(30)));
     if (random.chance(20)) options.set(dhcp.OPTION_CLIENT_FQDN, random.bytes(random.below(30)));
@@ -211,7 +238,7 @@ export class Traffic {
   /** An ICMP error about something the router has sent. */
   private error(): Uint8Array {
     const { random } = this;
-    const about = this.heard.length === 0 ? this.latest : random.pick(this.heard);
+    const about = this.heard.length === 0 ? random.pick(this.sound) : random.pick(this.heard);
     const quote = about.slice(L3, L3 + 20 + random.below(40));
     const type = random.pick([icmp.TYPE_UNREACHABLE, icmp.TYPE_TIME_EXCEEDED, icmp.TYPE_REDIRECT, 12, 4]);
     const message = new Uint8Array(8 + quote.length);
