@@ -95,10 +95,14 @@ def exact_reset():
     return str(answer.flags) if answer is not None else ""
 
 
+def flags_for(port, packets):
+    """The flags of what came back to our port, each once: a SYN,ACK that nobody acknowledges comes again."""
+    return sorted({str(p[TCP].flags) for p in exchange(packets) if TCP in p and p[TCP].dport == port})
+
+
 def first_fragment_of_syn(size):
     syn = ip(id=77) / TCP(sport=next(ports), dport=80, flags="S", options=[("MSS", 1460)])
-    frags = [ether / f for f in fragment(syn, fragsize=size)]
-    return sorted({str(p[TCP].flags) for p in exchange(frags) if TCP in p})
+    return flags_for(syn[TCP].sport, [ether / f for f in fragment(syn, fragsize=size)])
 
 
 big = bytes(i % 251 for i in range(4000))
@@ -119,7 +123,7 @@ print(json.dumps({
     "a whole TCP header in the first fragment": first_fragment_of_syn(24),
     "a TCP header torn by fragments": first_fragment_of_syn(8),
     "bad UDP checksum": echoed([ether / bad_udp], b"bad"),
-    "bad TCP checksum": [str(p[TCP].flags) for p in exchange([ether / syn]) if TCP in p],
+    "bad TCP checksum": flags_for(syn[TCP].sport, [ether / syn]),
     "bad IP checksum": echoed([ether / datagram(b"ip", chksum=0x1234)], b"ip"),
     "no UDP checksum": echoed([ether / (ip() / UDP(sport=next(ports), dport=ECHO, chksum=0) / Raw(b"none"))], b"none"),
     "options without meaning": echoed([ether / datagram(b"nop", options=[IPOption_NOP()] * 4)], b"nop"),
