@@ -131,15 +131,15 @@ export class UdpNat implements PacketHandler {
       drops[Drop.UdpBadChecksum]!++;
       return;
     }
-    if (this.service?.(p) === true) return;
     const dstPort = udp.dstPort(p.b, p.l4);
     const srcPort = udp.srcPort(p.b, p.l4);
-    if (p.src3 === 0 || p.l2Group) {
-      drops[Drop.Ipv4BadDestination]!++;
+    if (srcPort === 0) {
+      drops[Drop.UdpBadPort]!++; // wants no answer (RFC 768), and all that we do with a datagram may have one
       return;
     }
-    if (srcPort === 0 || dstPort === 0) {
-      drops[Drop.UdpBadPort]!++;
+    if (this.service?.(p) === true) return;
+    if (p.src3 === 0 || p.l2Group) {
+      drops[Drop.Ipv4BadDestination]!++;
       return;
     }
     const denied = policy.resolve(PolicyProtocol.Udp, p.dst0, p.dst1, p.dst2, p.dst3, dstPort, this.target);
