@@ -9,7 +9,8 @@
 // call that asked for it. What a guest does can neither add nor change a forward.
 //
 // The guest is an address, or a name (`resolve` knows which address has it now): names are looked up when a client comes,
-// so a forward may be there before its guest. A client that comes too early is turned away and counted.
+// so a forward may be there before its guest. A client that comes too early is counted; a TCP one waits for the guest
+// (held-clients.ts).
 //
 // Removal closes the listening sockets. TCP flows go on; clients of a UDP forward end with the socket they share.
 // Bounds: MAX_FORWARDS, MAX_RANGE ports each, `maxListeners` sockets and MAX_CLIENTS UDP clients in all.
@@ -19,12 +20,13 @@ import { Drop } from '../core/drop.ts';
 import { VdeError } from '../core/errors.ts';
 import type { Packet } from '../core/packet.ts';
 import { TupleTable } from '../core/tuple-table.ts';
-import type { ErrnoName, HostUdp, HostUdpUser, IcmpReport } from '../host/host-net.ts';
+import type { ErrnoName, HostTcp, HostUdp, HostUdpUser, IcmpReport } from '../host/host-net.ts';
 import { DEFAULT_TTL, type Neighbor } from '../ip/index.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as udp from '../wire/udp.ts';
 import type { RouterContext } from './context.ts';
 import { FlowTable, IdleFlow } from './flow-table.ts';
+import { HeldClients } from './held-clients.ts';
 import { tellGuest, UDP_QUOTE_LEN } from './icmp-relay.ts';
 import { isPresentable } from './presentable.ts';
 import type { TcpNat } from './tcp-nat.ts';
@@ -142,6 +144,8 @@ class UdpPort implements HostUdpUser {
 
 export class Forwards {
   readonly clients: FlowTable<ForwardClient>;
+  /** TCP clients whose guest is not known yet. */
+  readonly held: HeldClients;
   private readonly context: RouterContext;
   private readonly tcp: TcpNat;
   private readonly udp: UdpNat;
@@ -161,6 +165,7 @@ export class Forwards {
     this.udp = udpNat;
     this.resolve = resolve;
     this.maxListeners = maxListeners;
+    this.held = new HeldClients(context.wheel);
     this.clients = new FlowTable<ForwardClient>({
       kind: 'client',
       wheel: context.wheel,
@@ -209,6 +214,7 @@ export class Forwards {
     const forward = this.forwards.get(id);
     if (forward === undefined) return false;
     this.forwards.delete(id);
+    this.held.drop(id);
     this.listeners -= portsOf(forward.rule);
     forward.close();
     return true;
@@ -227,6 +233,7 @@ export class Forwards {
 
   close(): void {
     for (const id of [...this.forwards.keys()]) this.remove(id);
+    this.held.close();
     this.clients.clear();
   }
 
@@ -254,11 +261,8 @@ export class Forwards {
     const at = new Endpoint().copy(listen);
     at.port = listen.port === 0 ? 0 : listen.port + offset;
     if (protocol === 'tcp') {
-      const listener = await host.listenTcp(at, (client) => {
-        const guest3 = this.guestOf(forward);
-        if (guest3 === 0) client.reset();
-        else this.tcp.openInward(client, guest3, guest.port + offset);
-      });
+      const port = guest.port + offset;
+      const listener = await host.listenTcp(at, (client) => this.accepted(client, forward, port));
       forward.sockets.push(listener);
       at.port = listener.local.port;
     } else {
@@ -270,18 +274,32 @@ export class Forwards {
     return at;
   }
 
-  /** The guest's address for a new client, which is counted; 0 when it is not known. */
+  /** A TCP client was accepted; when its guest is not known yet it waits for that. */
+  private accepted(client: HostTcp, forward: Forward, port: number): void {
+    const passOn = (): boolean => {
+      const guest3 = this.guestOf(forward);
+      if (guest3 === 0) return false;
+      forward.hits++;
+      this.tcp.openInward(client, guest3, port);
+      return true;
+    };
+    if (passOn()) return;
+    this.missed(forward);
+    if (!this.held.hold(client, forward.id, passOn)) client.reset();
+  }
+
+  /** The guest's address now; 0 when it is not known. */
   private guestOf(forward: Forward): number {
     const { guest, guestName = null } = forward.rule;
     const address = guestName === null ? guest.w3 >>> 0 : this.resolve(guestName);
-    if (address > 0) {
-      forward.hits++;
-      return address | 0;
-    }
+    return Math.max(0, address) | 0;
+  }
+
+  /** A client came before its guest. */
+  private missed(forward: Forward): void {
     forward.misses++;
     this.context.drops[Drop.ForwardUnresolved]!++;
-    this.context.log('forward-unresolved', `forward ${forward.id}: no guest is known as ${guestName}`);
-    return 0;
+    this.context.log('forward-unresolved', `forward ${forward.id}: no guest is known as ${forward.rule.guestName}`);
   }
 
   // ---- UDP
@@ -345,7 +363,11 @@ export class Forwards {
     const { ip } = this.context;
     const { forward, offset } = port;
     const guest3 = this.guestOf(forward);
-    if (guest3 === 0) return null;
+    if (guest3 === 0) {
+      this.missed(forward);
+      return null;
+    }
+    forward.hits++;
     const guest = endpointIpv4(guest3, forward.rule.guest.port + offset);
     const neighbor = ip.neighbors.resolve(guest.w0, guest.w1, guest.w2, guest.w3);
     const shown = neighbor === null ? null : this.shownAs(guest, client);
