@@ -2,5 +2,6 @@
 
 import type { CommandSpec } from './options.ts';
 import { SLIRPVDE } from './slirpvde-options.ts';
+import { WIREFILTER } from './wirefilter-options.ts';
 
-export const COMMANDS: readonly CommandSpec[] = [SLIRPVDE];
+export const COMMANDS: readonly CommandSpec[] = [SLIRPVDE, WIREFILTER];

@@ -47,6 +47,16 @@ export interface ConsoleEntry {
   readonly run?: (words: readonly string[], text: string) => Reply | Promise<Reply>;
 }
 
+/** Where commands come from and answers go to. */
+export interface ConsoleSession {
+  /** Paths of the event categories that are printed to this session. */
+  readonly follows: Set<string>;
+  /** Prints whole lines between answers. */
+  print(text: string): void;
+  /** Ends the session with `text` as its last words; default those of vde_switch. */
+  end(text?: string): void;
+}
+
 /** A kind of event that a client may follow. */
 export interface EventCategory {
   readonly path: string;
@@ -63,6 +73,8 @@ export interface ConsoleOptions {
   /** Commands in the order of help; the console's own come first. */
   readonly entries: readonly ConsoleEntry[];
   readonly events: readonly EventCategory[];
+  /** A dialect of its own: carries out all lines, instead of the table. Null when it has ended the session. */
+  readonly dialect?: (line: string, session: ConsoleSession) => Reply | null;
   /** The command `shutdown`. */
   readonly shutdown: () => void;
   /** Silence after which what has come is a line, milliseconds; default 100. */
@@ -147,6 +159,11 @@ export class Console {
     for (const session of this.sessions) if (session.follows.has(category.path)) session.write(line);
   }
 
+  /** Prints a line as it is to the clients that follow a category. */
+  tell(path: string, line: string): void {
+    for (const session of this.sessions) if (session.follows.has(path)) session.print(`${printable(line)}\n`);
+  }
+
   /** Ends all sessions and stops listening; safe to call twice. */
   close(): Promise<void> {
     const { server } = this;
@@ -170,6 +187,7 @@ export class Console {
 
   /** Carries out one line; null: the session has ended. */
   private async execute(session: Session, line: string): Promise<Reply | null> {
+    if (this.options.dialect !== undefined) return this.options.dialect(line, session);
     const [path = '', ...words] = line.trim().split(/\s+/);
     const text = line.trim().slice(path.length).trim();
     switch (path) {
@@ -229,7 +247,7 @@ export class Console {
 }
 
 /** One client. */
-class Session {
+class Session implements ConsoleSession {
   /** Paths of the event categories that are printed to this client. */
   readonly follows = new Set<string>();
   private readonly socket: Socket;
@@ -268,8 +286,12 @@ class Session {
     }
   }
 
-  end(): void {
-    this.write('9999 END OF SESSION');
+  print(text: string): void {
+    this.write(text);
+  }
+
+  end(text = '9999 END OF SESSION'): void {
+    this.write(text);
     this.ended = true;
     this.socket.destroySoon();
   }
@@ -328,7 +350,8 @@ class Session {
   }
 }
 
-function answer(reply: Reply): string {
+/** An answer as it goes over the wire, without the prompt behind it. */
+export function answer(reply: Reply): string {
   const lines = reply.data?.map((line) => (line === '.' ? ' .' : printable(line)));
   const block = lines === undefined ? '' : `0000 DATA END WITH '.'\n${lines.map((line) => `${line}\n`).join('')}.\n`;
   return `${block}${printable(statusLine(reply))}\n`;
