@@ -113,6 +113,8 @@ export class Impair {
   chainChanged(): void {
     const { model, options } = this;
     this.nextStepMs = model.nodeCount > 1 ? options.clock.now() + model.timeMs : Number.POSITIVE_INFINITY;
+    this.wakeMs = Number.POSITIVE_INFINITY;
+    options.clock.wake(Number.POSITIVE_INFINITY, this.runBound);
     this.schedule();
   }
 
