@@ -2,6 +2,7 @@
 
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
 import type { Guest, Lab } from './lab/lab.ts';
 import { PROJECT } from './lab/namespace.ts';
@@ -59,13 +60,13 @@ async function ping(from: Guest, ...args: string[]): Promise<Pings> {
 
 suite.test('delay 50+-10 ms each way, measured by ping', [], async (t, lab) => {
   await stations(lab);
-  await withCable(lab, ['--delay', '50+10', '--seed', '1'], async () => {
+  await withCable(lab, ['--delay', '50+10', '-N', '--seed', '1'], async () => {
     await ping(left, '-c', '1');
     const { received, times } = await ping(left, '-c', '40', '-i', '0.02');
     t.is(received, 40);
-    const mean = times.reduce((sum, ms) => sum + ms, 0) / times.length;
-    t.log(`round trips: mean ${mean.toFixed(2)}, ${Math.min(...times)} to ${Math.max(...times)} ms`);
-    t.true(mean > 97 && mean < 112, `mean ${mean}`);
+    const median = [...times].sort((a, b) => a - b)[20]!;
+    t.log(`round trips: median ${median}, ${Math.min(...times)} to ${Math.max(...times)} ms`);
+    t.true(median > 97 && median < 125, `median ${median}`);
     t.true(Math.min(...times) >= 79, 'never less than twice 40');
   });
 });
@@ -118,22 +119,28 @@ suite.test('noise flips bits: pings are lost by their checksum', [], async (t, l
 
 suite.test(
   "the console with Debian's unixcmd, unixterm and vdeterm",
-  ['unixcmd', 'vdeterm', 'expect'],
+  ['unixcmd', 'unixterm', 'vdeterm', 'script'],
   async (t, lab) => {
     const socket = join(lab.dir, 'console');
     await withCable(lab, ['-M', socket], async (cable) => {
       const command = ['unixcmd', '-s', socket, '-f', '/etc/vde2/vdecmd'];
       t.regex((await lab.world.run([...command, 'delay', 'LR', '30+5N'])).stdout, /^$|Success/);
       t.regex((await lab.world.run([...command, 'showinfo'])).stdout, /Delay {2}L->R 30\+5N {3}R->L 0\+0U/);
-      const term = await lab.world.run(['sh', '-c', `(echo showinfo; sleep 0.4; echo logout; sleep 0.3) | unixterm ${socket}`]);
+      const term = await lab.world.run([
+        'sh',
+        '-c',
+        `(echo showinfo; sleep 0.4; echo logout; sleep 0.3) | unixterm ${socket}`,
+      ]);
       t.regex(
         term.stdout,
         /^\nVDE wirefilter V\.2\.3\.2\n[\s\S]*VDEwf\$ 0000 DATA END WITH '\.'\nWireFilter: bidirectional\n/,
       );
       t.regex(term.stdout, /1-01 Unknown error -1/);
-      const script = `set timeout 5; spawn vdeterm ${socket}; expect {VDEwf$ }; send "showcurrent\\r"; expect {Current Markov Node 0 "" (0,..,0)}; send "shutdown\\r"; expect eof`;
-      const typed = await lab.world.run(['expect', '-c', script]);
-      t.regex(typed.stdout, /Current Markov Node 0/);
+      const typed = lab.world.start(['script', '-qfec', `vdeterm ${socket}`, '/dev/null']);
+      await typed.until(({ stdout }) => stdout.includes(']: '), 5000, 'the prompt');
+      typed.write('showcurrent\n');
+      await typed.until(({ stdout }) => stdout.includes('Current Markov Node 0'), 5000, 'the answer');
+      typed.write('shutdown\n');
       await until(() => !cable.running, 5000, 'shutdown has ended it');
       t.is(cable.process.exitCode, 0);
       t.false(existsSync(socket));
@@ -180,8 +187,8 @@ suite.test(
     const theirs = lab.world.start(['wirefilter', '-v', `${middle}:${ctl2(lab)}`, '-d', '10']);
     const ours = lab.world.start([...WIREFILTER, '-v', `${lab.ctl}:${middle}`, '-d', '10', '--nostdin']);
     await ours.until(({ stderr }) => stderr.includes('starting'), 10_000, 'our cable');
-  const joined = (): number => readdirSync(middle).filter((name) => /^\d{3}\./.test(name)).length;
-  await until(() => joined() === 2, 5000, 'both cables have joined the middle switch');
+    const joined = (): number => readdirSync(middle).filter((name) => /^\d{3}\./.test(name)).length;
+    await until(() => joined() === 2, 5000, 'both cables have joined the middle switch');
     const { received, times } = await ping(left, '-c', '10', '-i', '0.02');
     t.is(received, 10);
     t.true(Math.min(...times.slice(1)) >= 38, `${times}`);
@@ -199,13 +206,14 @@ suite.test('a switch that dies: no spinning, and joined again when it is back', 
       return Number(fields[11]) + Number(fields[12]);
     };
     const before = used();
-    await new Promise((done) => setTimeout(done, 1000));
+    await delay(1000);
     t.true(used() - before < 30, `${used() - before} ticks of 10 ms in one second`);
     rmSync(ctl2(lab), { recursive: true, force: true });
     other = lab.world.start(['vde_switch', '-s', ctl2(lab)]);
     await cable.until(({ stderr }) => stderr.includes('again'), 8000, 'it joins again');
     await right.join(ctl2(lab));
     await right.must(['ip', 'address', 'replace', `${RIGHT}/24`, 'dev', 'tap0']);
+    await left.must(['ip', 'neighbor', 'flush', 'all']);
     t.is((await ping(left, '-c', '3', '-i', '0.1')).received, 3);
   });
 });
@@ -217,7 +225,7 @@ suite.test('standard input is a console whose end is the end; /dev/null is none'
   t.regex(typed.stdout, /Loss {3}L->R 7\+0U/);
   const none = lab.world.start(['sh', '-c', 'exec "$@" </dev/null', 'sh', ...argv]);
   await none.until(({ stderr }) => stderr.includes('starting'), 10_000, 'the cable');
-  await new Promise((done) => setTimeout(done, 500));
+  await delay(500);
   t.true(none.running);
   await none.stop();
 });
@@ -257,19 +265,22 @@ suite.test('vde_pcapplug: pings both ways, checksums, VLAN tags, interface down 
   t.is((await lab.server.run(['ping', '-n', '-c', '2', '-i', '0.1', LEFT])).code, 0);
   // UDP and TCP of the veth's far end leave without checksum: it is completed on the way.
   const nc = left.space.start(['nc', '-u', '-l', '-p', '5000']);
-  await new Promise((done) => setTimeout(done, 300));
+  await delay(300);
   await lab.server.must(['sh', '-c', `echo checked | nc -u -w 1 ${LEFT} 5000`]);
   await nc.until(({ stdout }) => stdout.includes('checked'), 3000, 'the datagram came with a good checksum');
-  // A tagged frame arrives with its tag.
-  await lab.server.must(['ip', 'link', 'add', 'link', 'p1', 'name', 'p1.7', 'type', 'vlan', 'id', '7']);
-  await lab.server.must(['ip', 'address', 'add', '10.9.7.3/24', 'dev', 'p1.7']);
-  await lab.server.must(['ip', 'link', 'set', 'p1.7', 'up']);
-  const seen = lab.world.start(['sh', '-c', `"$@" -s - p0 | od -An -tx1 -v`, 'sh', ...PCAPPLUG]);
-  await new Promise((done) => setTimeout(done, 1500));
-  await lab.server.run(['ping', '-c', '1', '-W', '1', '10.9.7.99']);
-  seen.process.stdin!.end();
-  await seen.exited;
-  t.regex(seen.stdout.replace(/\s+/g, ' '), /81 00 00 07 08 06/);
+  // A tagged frame arrives with its tag, which the kernel has taken off.
+  const seen = lab.world.start([...PCAPPLUG, '-s', '-', 'p0']);
+  await delay(1000);
+  const tagged = Buffer.alloc(62);
+  tagged.writeUInt16BE(60);
+  tagged.write('ffffffffffff02000000000781000007', 2, 'hex');
+  tagged.write('88b5', 18, 'hex');
+  const sender = lab.server.start([...PCAPPLUG, '-s', '-', 'p1']);
+  sender.write(tagged);
+  await seen.until(({ stdoutBytes }) => stdoutBytes.includes(tagged), 5000, 'the tagged frame, as it was');
+  sender.end();
+  t.deepEqual(await sender.exited, { code: 0, signal: null });
+  await seen.stop();
   // The interface goes down and comes back.
   await lab.world.must(['ip', 'link', 'set', 'p0', 'down']);
   await plug.until(({ stderr }) => stderr.includes('p0 is down or gone'), 3000, 'told');
