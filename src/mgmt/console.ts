@@ -270,6 +270,8 @@ class Session implements ConsoleSession {
   begin(): void {
     this.write(`${this.options.banner.join('\n')}\n${this.prompt}`);
     this.socket.once('close', () => clearTimeout(this.silence));
+    // vdeterm sends `shutdown` without a line end and is gone.
+    this.socket.once('end', () => this.silent(this.input));
     this.socket.on('data', (chunk) => {
       this.input = this.input.length === 0 ? chunk : Buffer.concat([this.input, chunk]);
       if (this.busy) this.socket.pause();
@@ -321,7 +323,7 @@ class Session implements ConsoleSession {
   /** Nothing came for a while: what is there is a line, unless more has come that was not read yet. */
   private silent(input: Buffer): void {
     setImmediate(() => {
-      if (this.input !== input || this.busy || this.ended) return;
+      if (this.input !== input || this.busy || this.ended || input.length === 0) return;
       this.input = Buffer.concat([input, Buffer.of(NEWLINE)]);
       void this.work();
     });

@@ -189,6 +189,7 @@ suite.test(
     await ours.until(({ stderr }) => stderr.includes('starting'), 10_000, 'our cable');
     const joined = (): number => readdirSync(middle).filter((name) => /^\d{3}\./.test(name)).length;
     await until(() => joined() === 2, 5000, 'both cables have joined the middle switch');
+  await until(async () => (await ping(left, '-c', '1')).received === 1, 8000, 'the first ping');
     const { received, times } = await ping(left, '-c', '10', '-i', '0.02');
     t.is(received, 10);
     t.true(Math.min(...times.slice(1)) >= 38, `${times}`);
