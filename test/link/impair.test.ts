@@ -1,12 +1,15 @@
+import { join } from 'node:path';
 import test from 'ava';
 import { Drop } from '../../src/core/drop.ts';
 import { Prng } from '../../src/core/prng.ts';
+import { Blink } from '../../src/link/blink.ts';
 import { DelayQueue } from '../../src/link/delay-queue.ts';
 import { Impair } from '../../src/link/impair.ts';
 import { ImpairModel, LR, type Parameter, RL } from '../../src/link/impair-model.ts';
 import { memoryPair } from '../../src/link/memory.ts';
+import { native } from '../../src/native/native.ts';
 import { FakeClock } from '../support/fake-clock.ts';
-import { numbered } from './support.ts';
+import { datagramSocket, numbered, receiveAll, tempDir } from './support.ts';
 
 interface Arrival {
   readonly n: number;
@@ -291,4 +294,26 @@ test('random numbers: uniform, normal and Poisson laws', (t) => {
   const poisson = Array.from({ length: 50_000 }, () => random.poisson(1.5, 100));
   t.true(Math.abs(mean(poisson) - 1.5) < 0.03);
   t.is(new Prng(1).poisson(1e9, 10), 10);
+});
+
+test('blink: a datagram for each frame, and none needs to listen', (t) => {
+  const path = join(tempDir(t), 'lights');
+  const blink = new Blink(path, 'lab', false);
+  blink.frame(LR, 60);
+  const fd = datagramSocket(path);
+  t.teardown(() => {
+    blink.close();
+    native().close(fd);
+  });
+  for (let i = 0; i < 101; i++) blink.frame(LR, 60);
+  blink.frame(RL, 9998);
+  const heard = receiveAll(fd).map((bytes) => new TextDecoder().decode(bytes));
+  t.deepEqual(heard.slice(-2), ['lab LR 62\n', 'lab RL 10000\n']);
+  const oneWay = new Blink(path, 'x', true);
+  oneWay.frame(LR, 7);
+  oneWay.close();
+  t.deepEqual(
+    receiveAll(fd).map((bytes) => new TextDecoder().decode(bytes)),
+    ['x -- 9\n'],
+  );
 });
