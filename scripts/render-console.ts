@@ -15,6 +15,7 @@ import {
   MAX_QUEUED,
 } from '../src/mgmt/console.ts';
 import { EVENTS, slirpvdeCommands } from '../src/mgmt/slirpvde-console.ts';
+import { MARKOV, PROMPT, WIREFILTER_COMMANDS } from '../src/mgmt/wirefilter-console.ts';
 import { Router } from '../src/router/index.ts';
 import { MemoryLeaseStore } from '../src/services/index.ts';
 import { Switch } from '../src/switch/index.ts';
@@ -87,6 +88,21 @@ export const CONSOLES: readonly ConsoleDoc[] = [
     entries: slirpvdeTable(),
     events: Object.values(EVENTS),
     notes: ['`lease` is there with DHCP only, `port` and `hash` only while slirpvde is the switch too.'],
+  },
+  {
+    name: 'wirefilter',
+    prompt: PROMPT,
+    entries: WIREFILTER_COMMANDS,
+    events: [MARKOV],
+    notes: [
+      'Unlike the others this console has mode 0700 and takes for a command what a line begins with (`delay100` is `delay ' +
+        '100`). `logout` answers `1-01 Unknown error -1`, `shutdown` nothing. A text that is no value is answered by Success ' +
+        'and ignored, as the original does; the log tells. `help added` shows the commands that the original has not.',
+      'Values: `LR` and `RL` are the directions, both without; U (uniform) and N (normal) the law of the spread behind `+`; ' +
+        '`[node]` a state of the Markov chain, 0 without. `showinfo` and `showedges` without a number show the present state.',
+      'Steps of the chain come to who sent `markov-debug 1`, as `38NN Node A "name" -> B "name"` with 3800 and the number of ' +
+        'the new state in decimal.',
+    ],
   },
 ];
 

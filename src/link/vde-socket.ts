@@ -68,18 +68,24 @@ function shared(api: NativeApi, memory: FrameMemory): Shared {
   return found;
 }
 
+/** The batched calls of a kind of descriptor. */
+export type FrameCalls = Pick<NativeApi, 'recv' | 'send'>;
+
 export interface VdeSocketOptions {
   memory: FrameMemory;
   /** Longest frame to send, bytes. */
   maxTxFrame: number;
   stats: LinkStats;
   drops: DropCounters;
+  /** How frames go over the descriptor, where it is not a datagram socket. */
+  io?: FrameCalls;
   /** The peer is gone; called once, never from inside `frame` or `flush`. */
   onGone: () => void;
 }
 
 export class VdeSocket implements FrameSink {
   private readonly api: NativeApi;
+  private readonly io: FrameCalls;
   private readonly fd: number;
   private readonly memory: FrameMemory;
   private readonly maxTxFrame: number;
@@ -104,6 +110,7 @@ export class VdeSocket implements FrameSink {
   /** @param fd  connected datagram socket; the VdeSocket owns it from now on */
   constructor(fd: number, options: VdeSocketOptions) {
     this.api = native();
+    this.io = options.io ?? this.api;
     this.fd = fd;
     this.memory = options.memory;
     this.maxTxFrame = options.maxTxFrame;
@@ -201,7 +208,7 @@ export class VdeSocket implements FrameSink {
   private transmit(batch: Batch, start: number, count: number): number {
     let done = 0;
     while (done < count) {
-      const sent = this.api.send(this.fd, batch, start + done, count - done);
+      const sent = this.io.send(this.fd, batch, start + done, count - done);
       if (sent === 0) break;
       if (sent > 0) {
         this.stats.txFrames += sent;
@@ -277,7 +284,7 @@ export class VdeSocket implements FrameSink {
     const bytes = this.memory.bytes;
     const { rxBase } = this.memory;
     for (let round = 0; round < MAX_ROUNDS; round++) {
-      const count = this.api.recv(this.fd, rx, rxBase, RX_STRIDE, RX_SLOTS);
+      const count = this.io.recv(this.fd, rx, rxBase, RX_STRIDE, RX_SLOTS);
       const sink = this.sink;
       if (count < 0) this.lose();
       if (count <= 0 || sink === null) return;

@@ -47,6 +47,16 @@ export interface ConsoleEntry {
   readonly run?: (words: readonly string[], text: string) => Reply | Promise<Reply>;
 }
 
+/** Where commands come from and answers go to. */
+export interface ConsoleSession {
+  /** Paths of the event categories that are printed to this session. */
+  readonly follows: Set<string>;
+  /** Prints whole lines between answers. */
+  print(text: string): void;
+  /** Ends the session with `text` as its last words; default those of vde_switch. */
+  end(text?: string): void;
+}
+
 /** A kind of event that a client may follow. */
 export interface EventCategory {
   readonly path: string;
@@ -63,6 +73,8 @@ export interface ConsoleOptions {
   /** Commands in the order of help; the console's own come first. */
   readonly entries: readonly ConsoleEntry[];
   readonly events: readonly EventCategory[];
+  /** A dialect of its own: carries out all lines, instead of the table. Null when it has ended the session. */
+  readonly dialect?: (line: string, session: ConsoleSession) => Reply | null;
   /** The command `shutdown`. */
   readonly shutdown: () => void;
   /** Silence after which what has come is a line, milliseconds; default 100. */
@@ -147,6 +159,11 @@ export class Console {
     for (const session of this.sessions) if (session.follows.has(category.path)) session.write(line);
   }
 
+  /** Prints a line as it is to the clients that follow a category. */
+  tell(path: string, line: string): void {
+    for (const session of this.sessions) if (session.follows.has(path)) session.print(`${printable(line)}\n`);
+  }
+
   /** Ends all sessions and stops listening; safe to call twice. */
   close(): Promise<void> {
     const { server } = this;
@@ -170,6 +187,7 @@ export class Console {
 
   /** Carries out one line; null: the session has ended. */
   private async execute(session: Session, line: string): Promise<Reply | null> {
+    if (this.options.dialect !== undefined) return this.options.dialect(line, session);
     const [path = '', ...words] = line.trim().split(/\s+/);
     const text = line.trim().slice(path.length).trim();
     switch (path) {
@@ -229,7 +247,7 @@ export class Console {
 }
 
 /** One client. */
-class Session {
+class Session implements ConsoleSession {
   /** Paths of the event categories that are printed to this client. */
   readonly follows = new Set<string>();
   private readonly socket: Socket;
@@ -252,6 +270,8 @@ class Session {
   begin(): void {
     this.write(`${this.options.banner.join('\n')}\n${this.prompt}`);
     this.socket.once('close', () => clearTimeout(this.silence));
+    // vdeterm sends `shutdown` without a line end and is gone.
+    this.socket.once('end', () => this.silent(this.input));
     this.socket.on('data', (chunk) => {
       this.input = this.input.length === 0 ? chunk : Buffer.concat([this.input, chunk]);
       if (this.busy) this.socket.pause();
@@ -268,8 +288,12 @@ class Session {
     }
   }
 
-  end(): void {
-    this.write('9999 END OF SESSION');
+  print(text: string): void {
+    this.write(text);
+  }
+
+  end(text = '9999 END OF SESSION'): void {
+    this.write(text);
     this.ended = true;
     this.socket.destroySoon();
   }
@@ -299,7 +323,7 @@ class Session {
   /** Nothing came for a while: what is there is a line, unless more has come that was not read yet. */
   private silent(input: Buffer): void {
     setImmediate(() => {
-      if (this.input !== input || this.busy || this.ended) return;
+      if (this.input !== input || this.busy || this.ended || input.length === 0) return;
       this.input = Buffer.concat([input, Buffer.of(NEWLINE)]);
       void this.work();
     });
@@ -328,7 +352,8 @@ class Session {
   }
 }
 
-function answer(reply: Reply): string {
+/** An answer as it goes over the wire, without the prompt behind it. */
+export function answer(reply: Reply): string {
   const lines = reply.data?.map((line) => (line === '.' ? ' .' : printable(line)));
   const block = lines === undefined ? '' : `0000 DATA END WITH '.'\n${lines.map((line) => `${line}\n`).join('')}.\n`;
   return `${block}${printable(statusLine(reply))}\n`;

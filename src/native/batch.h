@@ -47,3 +47,6 @@ struct transmit {
 // False: an exception was thrown.
 bool get_receive(napi_env env, napi_callback_info info, struct receive *r);
 bool get_transmit(napi_env env, napi_callback_info info, struct transmit *t);
+
+// One's complement sum of `len` bytes, in memory order: what it is added to or stored as needs no swapping.
+uint16_t sum_bytes(const uint8_t *p, size_t len);

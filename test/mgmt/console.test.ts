@@ -178,6 +178,14 @@ test('a line that is too long is skipped and answered by an error, whatever its 
   t.regex(await c.until(PROMPT), /\non\n/);
 });
 
+test('what comes right before the end of a client is a line (vdeterm says shutdown and is gone)', async (t) => {
+  const served = await serve(t);
+  const client = await served.open();
+  client.socket.end('shutdown');
+  await client.end();
+  t.is(served.shutdowns, 1);
+});
+
 test('logout ends the session, shutdown the program', async (t) => {
   const served = await serve(t);
   const c = await served.open();

@@ -1,0 +1,302 @@
+// wirefilter between Debian's switches, between Debian's plugs, and its console with Debian's clients; vde_pcapplug on a veth.
+
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ExecutionContext } from 'ava';
+import type { Guest, Lab } from './lab/lab.ts';
+import { PROJECT } from './lab/namespace.ts';
+import { type Child, until } from './lab/process.ts';
+import { Suite } from './lab/suite.ts';
+
+const WIREFILTER = [process.execPath, join(PROJECT, 'bin/wirefilter')];
+const PCAPPLUG = [process.execPath, join(PROJECT, 'bin/vde_pcapplug')];
+const LEFT = '10.9.0.1';
+const RIGHT = '10.9.0.2';
+
+const suite = new Suite('wirefilter', 'debian', { start: false, guests: 0 });
+
+let left: Guest;
+let right: Guest;
+let other: Child;
+const ctl2 = (lab: Lab): string => join(lab.dir, 'run/ctl2');
+
+async function stations(lab: Lab): Promise<void> {
+  other = lab.world.start(['vde_switch', '-s', ctl2(lab)]);
+  await until(() => lab.listens(ctl2(lab)), 5000, 'the second switch listens');
+  left = await lab.addGuest();
+  right = await lab.addGuest(false);
+  await right.join(ctl2(lab));
+  await left.must(['ip', 'address', 'add', `${LEFT}/24`, 'dev', 'tap0']);
+  await right.must(['ip', 'address', 'add', `${RIGHT}/24`, 'dev', 'tap0']);
+}
+
+/** Runs the body while a cable with these options is in use. */
+async function withCable(lab: Lab, options: readonly string[], body: (cable: Child) => Promise<void>): Promise<void> {
+  const cable = lab.world.start([...WIREFILTER, '-v', `${lab.ctl}:${ctl2(lab)}`, '--nostdin', ...options]);
+  try {
+    await cable.until(({ stderr }) => stderr.includes('bidirectional vdeplug filter'), 10_000, 'the cable is there');
+    await body(cable);
+  } finally {
+    await cable.stop();
+  }
+}
+
+interface Pings {
+  readonly received: number;
+  readonly duplicates: number;
+  /** Round trip times, ms, in order. */
+  readonly times: number[];
+}
+
+async function ping(from: Guest, ...args: string[]): Promise<Pings> {
+  const { stdout } = await from.run(['ping', '-n', '-W', '1', ...args, RIGHT]);
+  return {
+    received: Number(/(\d+) received/.exec(stdout)?.[1]),
+    duplicates: Number(/\+(\d+) duplicates/.exec(stdout)?.[1] ?? 0),
+    times: [...stdout.matchAll(/time=([\d.]+) ms(?! \(DUP)/g)].map((m) => Number(m[1])),
+  };
+}
+
+suite.test('delay 50+-10 ms each way, measured by ping', [], async (t, lab) => {
+  await stations(lab);
+  await withCable(lab, ['--delay', '50+10', '-N', '--seed', '1'], async () => {
+    await ping(left, '-c', '1');
+    const { received, times } = await ping(left, '-c', '40', '-i', '0.02');
+    t.is(received, 40);
+    const median = [...times].sort((a, b) => a - b)[20]!;
+    t.log(`round trips: median ${median}, ${Math.min(...times)} to ${Math.max(...times)} ms`);
+    t.true(median > 97 && median < 125, `median ${median}`);
+    t.true(Math.min(...times) >= 79, 'never less than twice 40');
+  });
+});
+
+suite.test('loss of 20 percent, counted', [], async (t, lab) => {
+  await withCable(lab, ['--loss', 'LR20', '--seed', '42'], async () => {
+    for (let i = 0; i < 5; i++) await ping(left, '-c', '1');
+    const { received } = await ping(left, '-c', '250', '-i', '0.004');
+    t.log(`${received} of 250`);
+    t.true(received > 170 && received < 230, `${received} of 250`);
+  });
+});
+
+suite.test('duplicates, counted', [], async (t, lab) => {
+  await withCable(lab, ['--dup', 'LR30', '--seed', '9'], async () => {
+    const { received, duplicates } = await ping(left, '-c', '100', '-i', '0.01');
+    t.log(`${received} received, ${duplicates} duplicates`);
+    t.is(received, 100);
+    t.true(duplicates > 20 && duplicates < 75, `${duplicates}`); // mean 43: p / (1 - p)
+  });
+});
+
+suite.test('bandwidth, measured by iperf3', ['iperf3'], async (t, lab) => {
+  await withCable(lab, ['--band', '250K'], async () => {
+    const server = right.space.start(['iperf3', '-s', '-1']);
+    await ping(left, '-c', '1');
+    await left.must(['iperf3', '-c', RIGHT, '-u', '-b', '4M', '-l', '1000', '-t', '1']);
+    await server.until(({ stdout }) => stdout.includes('receiver'), 5000, 'the report');
+    const rate = Number(/([\d.]+) Mbits\/sec.* receiver/.exec(server.stdout)?.[1]);
+    t.log(`payload ${rate} Mbit/s`);
+    const ideal = (250 * 1024 * 8 * (1000 / 1044)) / 1e6; // 1000 bytes in frames of 1042, and 2
+    t.true(rate < 1.03 * ideal && rate > 0.8 * ideal, `${rate}, ideal ${ideal}`); // less on a busy machine
+  });
+});
+
+suite.test('noise flips bits: pings are lost by their checksum', [], async (t, lab) => {
+  await withCable(lab, ['--noise', 'LR1024', '-M', join(lab.dir, 'wf')], async () => {
+    await ping(left, '-c', '3', '-i', '0.01', '-s', '1400');
+    const { received } = await ping(left, '-c', '40', '-i', '0.01', '-s', '1400');
+    t.log(`${received} of 40`); // 1442 bytes: 1.4 flipped bits on average, a quarter of the frames has none
+    t.true(received < 25);
+    const counters = await lab.world.run([
+      'sh',
+      '-c',
+      `(echo counters; sleep 0.4; echo logout) | unixterm ${lab.dir}/wf`,
+    ]);
+    t.regex(counters.stdout, /flipped bits [1-9]/);
+  });
+});
+
+suite.test(
+  "the console with Debian's unixcmd, unixterm and vdeterm",
+  ['unixcmd', 'unixterm', 'vdeterm', 'script'],
+  async (t, lab) => {
+    const socket = join(lab.dir, 'console');
+    await withCable(lab, ['-M', socket], async (cable) => {
+      const command = ['unixcmd', '-s', socket, '-f', '/etc/vde2/vdecmd'];
+      t.regex((await lab.world.run([...command, 'delay', 'LR', '30+5N'])).stdout, /^$|Success/);
+      t.regex((await lab.world.run([...command, 'showinfo'])).stdout, /Delay {2}L->R 30\+5N {3}R->L 0\+0U/);
+      const term = await lab.world.run([
+        'sh',
+        '-c',
+        `(echo showinfo; sleep 0.4; echo logout; sleep 0.3) | unixterm ${socket}`,
+      ]);
+      t.regex(
+        term.stdout,
+        /^\nVDE wirefilter V\.2\.3\.2\n[\s\S]*VDEwf\$ 0000 DATA END WITH '\.'\nWireFilter: bidirectional\n/,
+      );
+      t.regex(term.stdout, /1-01 Unknown error -1/);
+      const typed = lab.world.start(['script', '-qfec', `vdeterm ${socket}`, '/dev/null']);
+      await typed.until(({ stdout }) => stdout.includes(']: '), 5000, 'the prompt');
+      typed.write('showcurrent\n');
+      await typed.until(({ stdout }) => stdout.includes('Current Markov Node 0'), 5000, 'the answer');
+      typed.write('shutdown\n');
+      await until(() => !cable.running, 5000, 'shutdown has ended it');
+      t.is(cable.process.exitCode, 0);
+      t.false(existsSync(socket));
+    });
+  },
+);
+
+suite.test("between Debian's plugs in dpipe, both ways and one way", ['dpipe', 'vde_plug'], async (t, lab) => {
+  const chain = [...['dpipe', 'vde_plug', lab.ctl, '=', ...WIREFILTER], '--delay', '20', '=', 'vde_plug', ctl2(lab)];
+  const both = lab.world.start(chain);
+  await both.until(({ stderr }) => stderr.includes('bidirectional filter starting'), 10_000, 'the chain is there');
+  const { received, times } = await ping(left, '-c', '10', '-i', '0.02');
+  t.is(received, 10);
+  t.true(Math.min(...times.slice(1)) >= 39);
+  await both.stop();
+  await until(() => lab.endpoints() === 1, 5000, 'the plugs have gone');
+
+  const one = lab.world.start([
+    'sh',
+    '-c',
+    `sleep 5 | vde_plug ${lab.ctl} | "$@" | vde_plug ${ctl2(lab)} >/dev/null`,
+    'sh',
+    ...WIREFILTER,
+    '-l',
+    '0',
+  ]);
+  await one.until(({ stderr }) => stderr.includes('monodirectional filter starting'), 10_000, 'the pipe is there');
+  const heard = right.space.start(['tcpdump', '-i', 'tap0', '-n', '-l', '-c', '1', 'arp and src', LEFT]);
+  await heard.until(({ stderr }) => stderr.includes('listening'), 5000, 'tcpdump');
+  await left.must(['ip', 'neighbor', 'flush', 'all']);
+  t.is((await ping(left, '-c', '2', '-i', '0.2')).received, 0, 'nothing comes back');
+  await heard.until(({ stdout }) => stdout.includes(`tell ${LEFT}`), 5000, 'frames go from left to right');
+  await one.stop();
+});
+
+suite.test(
+  "Debian's wirefilter in the place of ours, and ours in its chain",
+  ['wirefilter', 'dpipe'],
+  async (t, lab) => {
+    // Two cables in a row: left switch = ours = middle switch = Debian's = right switch.
+    const middle = join(lab.dir, 'run/ctl3');
+    lab.world.start(['vde_switch', '-s', middle]);
+    await until(() => lab.listens(middle), 5000, 'the middle switch listens');
+    const theirs = lab.world.start(['wirefilter', '-v', `${middle}:${ctl2(lab)}`, '-d', '10']);
+    const ours = lab.world.start([...WIREFILTER, '-v', `${lab.ctl}:${middle}`, '-d', '10', '--nostdin']);
+    await ours.until(({ stderr }) => stderr.includes('starting'), 10_000, 'our cable');
+    const joined = (): number => readdirSync(middle).filter((name) => /^\d{3}\./.test(name)).length;
+    await until(() => joined() === 2, 5000, 'both cables have joined the middle switch');
+    await until(async () => (await ping(left, '-c', '1')).received === 1, 8000, 'the first ping');
+    const { received, times } = await ping(left, '-c', '10', '-i', '0.02');
+    t.is(received, 10);
+    t.true(Math.min(...times.slice(1)) >= 38, `${times}`);
+    await theirs.stop();
+    await ours.stop();
+  },
+);
+
+suite.test('a switch that dies: no spinning, and joined again when it is back', [], async (t, lab) => {
+  await withCable(lab, ['-d', '1'], async (cable) => {
+    await other.stop();
+    await cable.until(({ stderr }) => stderr.includes('lost the switch'), 5000, 'the loss is told');
+    const used = (): number => {
+      const fields = readFileSync(`/proc/${cable.pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
+      return Number(fields[11]) + Number(fields[12]);
+    };
+    const before = used();
+    await delay(1000);
+    t.true(used() - before < 30, `${used() - before} ticks of 10 ms in one second`);
+    rmSync(ctl2(lab), { recursive: true, force: true });
+    other = lab.world.start(['vde_switch', '-s', ctl2(lab)]);
+    await cable.until(({ stderr }) => stderr.includes('again'), 8000, 'it joins again');
+    await right.join(ctl2(lab));
+    await right.must(['ip', 'address', 'replace', `${RIGHT}/24`, 'dev', 'tap0']);
+    await left.must(['ip', 'neighbor', 'flush', 'all']);
+    t.is((await ping(left, '-c', '3', '-i', '0.1')).received, 3);
+  });
+});
+
+suite.test('standard input is a console whose end is the end; /dev/null is none', [], async (t, lab) => {
+  const argv = [...WIREFILTER, '-v', `${lab.ctl}:${ctl2(lab)}`];
+  const typed = await lab.world.run(argv, { input: 'loss 7\nshowinfo\n' });
+  t.is(typed.code, 0);
+  t.regex(typed.stdout, /Loss {3}L->R 7\+0U/);
+  const none = lab.world.start(['sh', '-c', 'exec "$@" </dev/null', 'sh', ...argv]);
+  await none.until(({ stderr }) => stderr.includes('starting'), 10_000, 'the cable');
+  await delay(500);
+  t.true(none.running);
+  await none.stop();
+});
+
+async function veth(t: ExecutionContext, lab: Lab): Promise<void> {
+  await lab.world.must([
+    'ip',
+    'link',
+    'add',
+    'p0',
+    'type',
+    'veth',
+    'peer',
+    'name',
+    'p1',
+    'netns',
+    String(lab.server.pid),
+  ]);
+  await lab.world.must(['ip', 'link', 'set', 'p0', 'up']);
+  await lab.server.must(['ip', 'link', 'set', 'p1', 'up']);
+  await lab.server.must(['ip', 'address', 'add', '10.9.0.3/24', 'dev', 'p1']);
+  t.pass();
+}
+
+suite.test('vde_pcapplug: pings both ways, checksums, VLAN tags, interface down and up', ['nc'], async (t, lab) => {
+  await veth(t, lab);
+  const plug = lab.world.start([...PCAPPLUG, '-s', lab.ctl, 'p0']);
+  await until(
+    () => lab.endpoints() === 2,
+    10_000,
+    () => `the plug has joined: ${plug.stderr}`,
+  );
+  const pings = async (size = '56'): Promise<boolean> =>
+    (await left.run(['ping', '-n', '-c', '2', '-i', '0.1', '-W', '1', '-s', size, '10.9.0.3'])).code === 0;
+  t.true(await pings());
+  t.true(await pings('1472'));
+  t.is((await lab.server.run(['ping', '-n', '-c', '2', '-i', '0.1', LEFT])).code, 0);
+  // UDP and TCP of the veth's far end leave without checksum: it is completed on the way.
+  const nc = left.space.start(['nc', '-u', '-l', '-p', '5000']);
+  await delay(300);
+  await lab.server.must(['sh', '-c', `echo checked | nc -u -w 1 ${LEFT} 5000`]);
+  await nc.until(({ stdout }) => stdout.includes('checked'), 3000, 'the datagram came with a good checksum');
+  // A tagged frame arrives with its tag, which the kernel has taken off.
+  const seen = lab.world.start([...PCAPPLUG, '-s', '-', 'p0']);
+  await delay(1000);
+  const tagged = Buffer.alloc(62);
+  tagged.writeUInt16BE(60);
+  tagged.write('ffffffffffff02000000000781000007', 2, 'hex');
+  tagged.write('88b5', 18, 'hex');
+  const sender = lab.server.start([...PCAPPLUG, '-s', '-', 'p1']);
+  sender.write(tagged);
+  await seen.until(({ stdoutBytes }) => stdoutBytes.includes(tagged), 5000, 'the tagged frame, as it was');
+  sender.end();
+  t.deepEqual(await sender.exited, { code: 0, signal: null });
+  await seen.stop();
+  // The interface goes down and comes back.
+  await lab.world.must(['ip', 'link', 'set', 'p0', 'down']);
+  await plug.until(({ stderr }) => stderr.includes('p0 is down or gone'), 3000, 'told');
+  await lab.world.must(['ip', 'link', 'set', 'p0', 'up']);
+  await until(pings, 8000, 'pings again');
+  t.deepEqual(await plug.stop(), { code: 0, signal: null });
+});
+
+suite.test('vde_pcapplug: refusals say what would help', [], async (t, lab) => {
+  const none = await lab.world.run([...PCAPPLUG, '-s', lab.ctl, 'none0']);
+  t.is(none.code, 1);
+  t.regex(none.stderr, /cannot use interface none0: there is none of that name/);
+  const nobody = await lab.world.run([...PCAPPLUG, '-s', lab.ctl, 'p0'], { who: 'nobody' });
+  t.is(nobody.code, 1);
+  t.regex(nobody.stderr, /EPERM; raw frames need root or CAP_NET_RAW/);
+});
+
+suite.end();
