@@ -13,7 +13,9 @@ import { Drop, newDropCounters } from '../core/drop.ts';
 import { type FrameSink, type Link, newLinkStats } from '../core/frame.ts';
 import { FrameDecoder } from './frame-decoder.ts';
 import { FRAME_OVERHEAD, MIN_FRAME } from './limits.ts';
-import { StreamQueue } from './stream-queue.ts';
+import { StreamQueue, WritableTarget } from './stream-queue.ts';
+
+const PIPE_BUF = 4096; // POSIX: what a pipe takes whole or not at all, on Linux
 
 export interface FrameStreamOptions {
   readonly name: string;
@@ -53,7 +55,9 @@ export class FrameStream implements Link {
     this.input = input;
     this.output = output;
     this.decoder = new FrameDecoder(options.headerLen, options.maxRxFrame, (b, off, len) => this.receive(b, off, len));
-    this.queue = new StreamQueue(output, options.headerLen);
+    const taken = (): void => this.queue.resume();
+    const pieceBytes = options.headerLen === 2 ? PIPE_BUF : Infinity;
+    this.queue = new StreamQueue(new WritableTarget(output, pieceBytes, taken), options.headerLen);
     this.tx = { frame: (b, off, len) => this.send(b, off, len), flush: () => this.queue.pump() };
     const ended = () => this.end('ended');
     const failed = (error: Error) => this.end(error);

@@ -6,7 +6,7 @@ export type { FrameStream, StreamEnd } from './frame-stream.ts';
 export { LocalSocket, type LocalSocketOptions } from './local-socket.ts';
 export { defaultControlDirectory } from './locate.ts';
 export { type MemoryLink, type MemoryPairOptions, memoryPair } from './memory.ts';
-export { plugStream } from './plug-stream.ts';
+export { type PlugStream, plugStream } from './plug-stream.ts';
 export { QemuDgramLink } from './qemu-dgram.ts';
 export { MAX_STREAM_MTU, QemuStreamDialer, QemuStreamServer } from './qemu-stream.ts';
 export { TapLink, type TapOptions } from './tap.ts';
