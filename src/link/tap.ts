@@ -7,13 +7,11 @@
 //
 // An interface that is removed under us does not come back: `onState(false)`, once.
 
-import { Drop, newDropCounters } from '../core/drop.ts';
 import { VdeError } from '../core/errors.ts';
-import { type FrameMemory, type FrameSink, type Link, newLinkStats } from '../core/frame.ts';
+import type { FrameMemory } from '../core/frame.ts';
 import { errnoName } from '../native/errno.ts';
 import { native } from '../native/native.ts';
-import { FRAME_OVERHEAD } from './limits.ts';
-import { VdeSocket } from './vde-socket.ts';
+import { DescriptorLink } from './descriptor-link.ts';
 
 export interface TapOptions {
   /** Name of the interface, 1 to 15 bytes. */
@@ -23,57 +21,11 @@ export interface TapOptions {
   readonly mtu?: number;
 }
 
-export class TapLink implements Link {
-  readonly name: string;
-  readonly mtu: number;
-  readonly tx: FrameSink;
-  readonly stats = newLinkStats();
-  readonly drops = newDropCounters();
-  onState: ((up: boolean) => void) | null = null;
-  private socket: VdeSocket | null;
-
+export class TapLink extends DescriptorLink {
   /** Opens the interface. Throws ERR_VDE_TAP or ERR_VDE_NO_NATIVE. */
   constructor(options: TapOptions) {
-    this.name = `tap:${options.name}`;
-    this.mtu = options.mtu ?? 1500;
-    const socket = new VdeSocket(openTap(options.name), {
-      memory: options.memory,
-      maxTxFrame: this.mtu + FRAME_OVERHEAD,
-      stats: this.stats,
-      drops: this.drops,
-      device: true,
-      onGone: () => this.end(),
-    });
-    this.socket = socket;
-    this.tx = {
-      frame: (b, off, len) => {
-        if (this.socket !== null) this.socket.frame(b, off, len);
-        else this.drops[Drop.LinkDown]!++;
-      },
-      flush: () => {
-        if (this.socket !== null) this.socket.flush();
-      },
-    };
-  }
-
-  /** True until the link is over. */
-  get up(): boolean {
-    return this.socket !== null;
-  }
-
-  attach(sink: FrameSink): void {
-    this.socket?.attach(sink);
-  }
-
-  async close(): Promise<void> {
-    this.end();
-  }
-
-  private end(): void {
-    if (this.socket === null) return;
-    this.socket.close();
-    this.socket = null;
-    this.onState?.(false);
+    super(`tap:${options.name}`, options.mtu ?? 1500, options.memory);
+    this.use(openTap(options.name), { device: true });
   }
 }
 

@@ -4,7 +4,8 @@
 //
 // The first attempt decides: when it fails, `connect` rejects. Later the switch may go and come back as often as it
 // likes: attempts follow each other after 100 ms, doubling to 5 s, for ever; a connection that lasted starts over at
-// 100 ms. `onState` hears each change. Frames sent while down are dropped and counted as LinkDown.
+// 100 ms. `onState` hears each change. Frames sent while down are dropped and counted as LinkDown. With `rejoin: false`
+// the link is over when the switch goes.
 //
 // No socket file stays behind: ours is unlinked as soon as it is connected (vde-join.ts).
 
@@ -41,6 +42,8 @@ export interface VdeClientOptions {
   /** Largest packet sent, bytes; default 1500. */
   mtu?: number;
   timers?: Timers;
+  /** Joins again when the switch has gone; default true. Otherwise the link is over then. */
+  rejoin?: boolean;
 }
 
 export class VdeClient implements Link {
@@ -59,6 +62,7 @@ export class VdeClient implements Link {
   private readonly memory: FrameMemory;
   private readonly timers: Timers;
   private readonly join: JoinOptions;
+  private readonly rejoins: boolean;
   private readonly aborter = new AbortController();
   private sink: FrameSink | null = null;
   private socket: VdeSocket | null = null;
@@ -76,6 +80,7 @@ export class VdeClient implements Link {
     this.mtu = options.mtu ?? DEFAULT_MTU;
     this.memory = options.memory;
     this.timers = options.timers ?? SYSTEM_TIMERS;
+    this.rejoins = options.rejoin ?? true;
     this.join = {
       path: options.path ?? '',
       port: options.port ?? ANY_PORT,
@@ -150,7 +155,8 @@ export class VdeClient implements Link {
     if (this.ctl !== ctl || this.closed) return;
     this.release();
     if (this.timers.now() - this.upSince >= LASTING_MS) this.backOffMs = BACK_OFF_MIN_MS;
-    this.schedule();
+    if (this.rejoins) this.schedule();
+    else this.closed = true;
     this.onState?.(false);
   }
 

@@ -78,6 +78,10 @@ export interface VdeSocketOptions {
   drops: DropCounters;
   /** The descriptor is no socket: read(2) and write(2) move its frames. Default false. */
   device?: boolean;
+  /** A message of no bytes is the end of the peer, not a word of goodbye to be ignored. Default false. */
+  eof?: boolean;
+  /** There is no connection: that the peer refuses is told here, and concerns one frame. Default: the peer is gone. */
+  onRefused?: () => void;
   /** The peer is gone; called once, never from inside `frame` or `flush`. */
   onGone: () => void;
 }
@@ -87,6 +91,8 @@ export class VdeSocket implements FrameSink {
   private readonly fd: number;
   private readonly take: NativeApi['recv'];
   private readonly give: NativeApi['send'];
+  private readonly eof: boolean;
+  private readonly onRefused: (() => void) | null;
   private readonly memory: FrameMemory;
   private readonly maxTxFrame: number;
   private readonly stats: LinkStats;
@@ -113,6 +119,8 @@ export class VdeSocket implements FrameSink {
     this.fd = fd;
     this.take = options.device === true ? this.api.readFrames : this.api.recv;
     this.give = options.device === true ? this.api.writeFrames : this.api.send;
+    this.eof = options.eof ?? false;
+    this.onRefused = options.onRefused ?? null;
     this.memory = options.memory;
     this.maxTxFrame = options.maxTxFrame;
     this.stats = options.stats;
@@ -215,12 +223,13 @@ export class VdeSocket implements FrameSink {
         this.stats.txFrames += sent;
         for (let i = start + done; i < start + done + sent; i++) this.stats.txBytes += batch.lens[i]!;
         done += sent;
-      } else if (GONE.has(errnoName(sent))) {
+      } else if (this.onRefused === null && GONE.has(errnoName(sent))) {
         this.drops[Drop.TxError]! += count - done;
         this.lose();
         return count;
       } else {
         this.drops[Drop.TxError]!++; // this frame is refused, the next one may not be
+        this.onRefused?.();
         done++;
       }
     }
@@ -287,12 +296,17 @@ export class VdeSocket implements FrameSink {
     for (let round = 0; round < MAX_ROUNDS; round++) {
       const count = this.take(this.fd, rx, rxBase, RX_STRIDE, RX_SLOTS);
       const sink = this.sink;
-      if (count < 0) this.lose();
+      if (count < 0 && this.onRefused !== null) this.onRefused();
+      else if (count < 0) this.lose();
       if (count <= 0 || sink === null) return;
       for (let i = 0; i < count && !this.closed; i++) {
         const len = rx.lens[i]!;
         if (len < MIN_FRAME || len > MAX_RX_FRAME) {
           if (len > 0) this.drops[len < MIN_FRAME ? Drop.FrameTooShort : Drop.FrameTooLong]!++;
+          else if (this.eof) {
+            this.lose();
+            break;
+          }
           continue;
         }
         this.stats.rxFrames++;
@@ -300,7 +314,7 @@ export class VdeSocket implements FrameSink {
         sink.frame(bytes, rx.offs[i]!, len);
       }
       sink.flush();
-      if (count < RX_SLOTS || this.closed) return;
+      if (count < RX_SLOTS || this.closed || this.gone) return;
     }
   }
 
