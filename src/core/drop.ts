@@ -12,6 +12,13 @@ export const DROP_REASONS = {
   TxQueueFull: 'The transmit queue of the port or link was full.',
   StreamBadLength: 'Length in a byte stream of frames over the limit: the stream is out of step and was ended.',
   TxError: 'The peer of the link is gone, or refused the frame.',
+  VxlanBadHeader: 'UDP datagram on a VXLAN port without a VXLAN header, or too short for a frame.',
+  VxlanOtherVni: 'VXLAN frame of another network (VNI).',
+  VxlanBadPeer: 'VXLAN frame from an address that is no peer of the link.',
+  ImpairMtu: 'Frame over the mtu of wirefilter.',
+  ImpairLoss: 'Frame lost by wirefilter: loss, lostburst, or a bandwidth whose sample was 0.',
+  ImpairBuffer: 'Frame over the chanbufsize of wirefilter.',
+  ImpairQueueFull: 'Frame over what wirefilter keeps at all: too much is delayed.',
   InternalError: 'An unexpected exception while one frame was handled; a defect, please report it.',
   // switch
   EthBadSource: 'Source MAC is multicast, broadcast or zero.',

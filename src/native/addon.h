@@ -121,6 +121,7 @@ static inline napi_value count_or_error(napi_env env, ssize_t rc) {
   X("sendTo", fn_send_to)             \
   X("recvError", fn_recv_error)       \
   X("ifIndex", fn_if_index)           \
+  X("joinGroup", fn_join_group)       \
   X("readFrames", fn_read_frames)     \
   X("writeFrames", fn_write_frames)   \
   X("writeStream", fn_write_stream)   \
@@ -130,6 +131,9 @@ static inline napi_value count_or_error(napi_env env, ssize_t rc) {
   X("pipe", fn_pipe)                  \
   X("pipeSize", fn_pipe_size)         \
   X("ownGroup", fn_own_group)         \
+  X("packet", fn_packet)              \
+  X("recvPackets", fn_recv_packets)   \
+  X("sendPackets", fn_send_packets)   \
   X("sum", fn_sum)                    \
   X("poll", fn_poll)                  \
   X("pollModify", fn_poll_modify)     \

@@ -273,6 +273,8 @@ static uint16_t fold(uint64_t sum) {
   return (uint16_t)sum;
 }
 
+uint16_t sum_bytes(const uint8_t *p, size_t len) { return fold(sum_words(p, len)); }
+
 napi_value fn_sum(napi_env env, napi_callback_info info) {
   ARGUMENTS(4);
   struct batch *b = get_batch(env, st, argv[0]);

@@ -50,3 +50,6 @@ struct batch *get_batch(napi_env env, struct state *st, napi_value v);
 // False: an exception was thrown.
 bool get_receive(napi_env env, napi_callback_info info, struct receive *r);
 bool get_transmit(napi_env env, napi_callback_info info, struct transmit *t);
+
+// One's complement sum of `len` bytes, in memory order: what it is added to or stored as needs no swapping.
+uint16_t sum_bytes(const uint8_t *p, size_t len);

@@ -230,3 +230,31 @@ napi_value fn_if_index(napi_env env, napi_callback_info info) {
   unsigned index = if_nametoindex(name);
   return result(env, index == 0 ? -1 : (ssize_t)index);
 }
+
+// joinGroup(fd, address, index): joins a multicast group on an interface (0: the one of the route) and sends to groups
+// from there; 0 or -errno.
+napi_value fn_join_group(napi_env env, napi_callback_info info) {
+  ARGUMENTS(3);
+  FD(fd, 0);
+  uint8_t *bytes;
+  size_t len;
+  if (!get_bytes(env, argv[1], "address", &bytes, &len, NULL)) return NULL;
+  INTEGER(int, index, 2, 0, INT32_MAX);
+  if (len != 4 && len != 16) return range_error(env, "address", "must have 4 or 16 bytes");
+  struct group_req request = {.gr_interface = (uint32_t)index};
+  struct sockaddr_in *v4 = (void *)&request.gr_group;
+  struct sockaddr_in6 *v6 = (void *)&request.gr_group;
+  int level = len == 4 ? IPPROTO_IP : IPPROTO_IPV6;
+  int rc = 0;
+  if (len == 4) {
+    struct ip_mreqn out = {.imr_ifindex = index};
+    v4->sin_family = AF_INET;
+    memcpy(&v4->sin_addr, bytes, len);
+    if (index != 0) rc = setsockopt(fd, level, IP_MULTICAST_IF, &out, sizeof(out));
+  } else {
+    v6->sin6_family = AF_INET6;
+    memcpy(&v6->sin6_addr, bytes, len);
+    if (index != 0) rc = setsockopt(fd, level, IPV6_MULTICAST_IF, &index, sizeof(index));
+  }
+  return result(env, rc < 0 ? rc : setsockopt(fd, level, MCAST_JOIN_GROUP, &request, sizeof(request)));
+}

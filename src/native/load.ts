@@ -7,7 +7,7 @@ import { arch, platform } from 'node:process';
 import { fileURLToPath } from 'node:url';
 
 /** Must equal ABI in addon.c; a binary of another one is refused. */
-const ABI = 3;
+const ABI = 4;
 
 /** What addon.c exports. Batches and watches are ids here; native.ts gives them objects. */
 export interface Addon {
@@ -31,6 +31,7 @@ export interface Addon {
   sendTo(fd: number, batch: number, start: number, count: number): number;
   recvError(fd: number, record: Int32Array): number;
   ifIndex(name: string): number;
+  joinGroup(fd: number, address: Uint8Array, index: number): number;
   readFrames(fd: number, batch: number, base: number, stride: number, max: number): number;
   writeFrames(fd: number, batch: number, start: number, count: number): number;
   writeStream(fd: number, batch: number, start: number, count: number): number;
@@ -40,6 +41,9 @@ export interface Addon {
   pipe(ends: Int32Array): number;
   pipeSize(fd: number, size: number): number;
   ownGroup(): number;
+  packet(index: number, promiscuous: boolean): number;
+  recvPackets(fd: number, batch: number, base: number, stride: number, max: number): number;
+  sendPackets(fd: number, batch: number, start: number, count: number): number;
   poll(fd: number, events: number, ready: (events: number) => void): number;
   pollModify(watch: number, events: number): number;
   pollUnref(watch: number): void;

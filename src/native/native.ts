@@ -123,6 +123,11 @@ export interface NativeApi {
   recvError(fd: number, record: Int32Array): number;
   /** Index of a network interface, or -ENODEV. */
   ifIndex(name: string): number;
+  /**
+   * Joins a multicast group (4 or 16 bytes in network order) on the interface `index`, 0 for the one that has the route,
+   * and makes the socket send to groups from there.
+   */
+  joinGroup(fd: number, address: Uint8Array, index: number): number;
   /** As recv, by read(2): TAP and other descriptors that keep message borders. */
   readFrames(fd: number, batch: Batch, base: number, stride: number, max: number): number;
   /** As send, by write(2). */
@@ -131,6 +136,18 @@ export interface NativeApi {
   writeStream(fd: number, batch: Batch, start: number, count: number): number;
   /** Reads up to `len` bytes of a stream to `base` in the batch's memory; 0 is its end, -EAGAIN that none wait. */
   readStream(fd: number, batch: Batch, base: number, len: number): number;
+
+  // ---- network interfaces
+  /** A packet socket (AF_PACKET) bound to the interface `index`; the descriptor, or -errno (-EPERM: no CAP_NET_RAW). */
+  packet(index: number, promiscuous: boolean): number;
+  /**
+   * As recv, from a packet socket, at most 64 at once: whole frames, with VLAN tag and checksums as on the wire. A frame
+   * has `stride` less PACKET_HEADROOM bytes of room; one that was longer (many segments in one, of a sender on this
+   * machine) has its true length in `lens[i]`.
+   */
+  recvPackets(fd: number, batch: Batch, base: number, stride: number, max: number): number;
+  /** As send, to a packet socket, at most 64 at once. A device that is full fails with -ENOBUFS. */
+  sendPackets(fd: number, batch: Batch, start: number, count: number): number;
 
   // ---- readiness
   /**
@@ -170,6 +187,10 @@ export const SOCK_SEQPACKET = 5;
 export const SOL_SOCKET = 1;
 export const SO_SNDBUF = 7;
 export const SO_RCVBUF = 8;
+/** Bytes of a slot in front of a frame that recvPackets received. */
+export const PACKET_HEADROOM = 16;
+export const SO_REUSEADDR = 2;
+export const SO_REUSEPORT = 15;
 export const IPPROTO_IP = 0;
 export const IPPROTO_ICMP = 1;
 export const IPPROTO_IPV6 = 41;
@@ -177,9 +198,15 @@ export const IPPROTO_ICMPV6 = 58;
 export const IP_TTL = 2;
 export const IP_RECVERR = 11;
 export const IP_RECVTTL = 12;
+export const IP_MULTICAST_TTL = 33;
+export const IP_MULTICAST_LOOP = 34;
+export const IP_MULTICAST_ALL = 49;
 export const IPV6_UNICAST_HOPS = 16;
+export const IPV6_MULTICAST_HOPS = 18;
+export const IPV6_MULTICAST_LOOP = 19;
 export const IPV6_RECVERR = 25;
 export const IPV6_V6ONLY = 26;
+export const IPV6_MULTICAST_ALL = 29;
 export const IPV6_RECVHOPLIMIT = 51;
 
 /** Most frames of one batch (UIO_MAXIOV, the limit of one sendmmsg). */
@@ -269,6 +296,8 @@ const faceOf = (addon: Addon): NativeApi => ({
 
   recvError: addon.recvError,
   ifIndex: addon.ifIndex,
+  joinGroup: addon.joinGroup,
+  packet: addon.packet,
 
   newBatch: (memory, capacity) => new SlabBatch(addon, memory, capacity, false),
   newAddressedBatch: (memory, capacity) => new SlabBatch(addon, memory, capacity, true),
@@ -280,6 +309,8 @@ const faceOf = (addon: Addon): NativeApi => ({
   writeFrames: (fd, batch, start, count) => addon.writeFrames(fd, SlabBatch.id(batch), start, count),
   writeStream: (fd, batch, start, count) => addon.writeStream(fd, SlabBatch.id(batch), start, count),
   readStream: (fd, batch, base, len) => addon.readStream(fd, SlabBatch.id(batch), base, len),
+  recvPackets: (fd, batch, base, stride, max) => addon.recvPackets(fd, SlabBatch.id(batch), base, stride, max),
+  sendPackets: (fd, batch, start, count) => addon.sendPackets(fd, SlabBatch.id(batch), start, count),
 
   poll: (fd, events, ready) => new Watch(addon, fd, events, ready),
   pollModify: (poll, events) => Watch.modify(addon, poll, events),
