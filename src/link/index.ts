@@ -2,6 +2,7 @@
 
 export { groupId, nameOfUser } from './accounts.ts';
 export { CapturedLink, CaptureFile, type CaptureOptions } from './capture.ts';
+export { CommandPlug } from './command-plug.ts';
 export type { FrameStream, StreamEnd } from './frame-stream.ts';
 export { LocalSocket, type LocalSocketOptions } from './local-socket.ts';
 export { defaultControlDirectory } from './locate.ts';
@@ -10,5 +11,6 @@ export { type PlugStream, plugStream } from './plug-stream.ts';
 export { QemuDgramLink } from './qemu-dgram.ts';
 export { MAX_STREAM_MTU, QemuStreamDialer, QemuStreamServer } from './qemu-stream.ts';
 export { TapLink, type TapOptions } from './tap.ts';
+export { openPlug, PLUG_MTU, PLUG_SCHEMES, type Plug, type PlugOptions } from './url.ts';
 export { VdeClient, type VdeClientOptions } from './vde-client.ts';
 export { VdeEndpoint, VdeServer, type VdeServerOptions } from './vde-server.ts';

@@ -118,14 +118,16 @@ export function parseVxlanUrl(scheme: VxlanScheme, argument: string): VxlanSetti
     if (isIpv4(each) === ipv6) return bad('all addresses must be of one version');
   }
   const group = peers.length > 0 ? '' : named === null ? GROUPS[ipv6 ? 6 : 4] : host.replace(/^\[(.*)\]$/, '$1');
-  if (named !== null && isMulticast(named.words) && peers.length > 0) return bad('a group and peers exclude each other');
+  if (named !== null && isMulticast(named.words) && peers.length > 0)
+    return bad('a group and peers exclude each other');
   if (scheme === 'vxvde' && peers.length > 0) return bad('vxvde works with groups only');
   if (peers.length > MAX_PEERS) return bad(`more than ${MAX_PEERS} peers`);
   const local = found.get('local') ?? found.get('bind') ?? '';
   if (local !== '') {
     const own = addressOf(local) ?? bad(`local address "${local}" is not an address`);
     if (isIpv4(own.words) === ipv6) return bad('all addresses must be of one version');
-    if (scheme === 'vxlan' && group !== '') return bad('with a group, name the interface (if=) instead of an own address');
+    if (scheme === 'vxlan' && group !== '')
+      return bad('with a group, name the interface (if=) instead of an own address');
   }
   const id = number('grp', 0, 0xffff_ffff, -1);
   return {
