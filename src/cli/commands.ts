@@ -2,5 +2,7 @@
 
 import type { CommandSpec } from './options.ts';
 import { SLIRPVDE } from './slirpvde-options.ts';
+import { VDE_PLUG } from './vde_plug-options.ts';
+import { VDE_PLUG2TAP } from './vde_plug2tap-options.ts';
 
-export const COMMANDS: readonly CommandSpec[] = [SLIRPVDE];
+export const COMMANDS: readonly CommandSpec[] = [SLIRPVDE, VDE_PLUG, VDE_PLUG2TAP];
