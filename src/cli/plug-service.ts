@@ -5,8 +5,8 @@
 // The cable is over when one of its ends is; the other one is closed then.
 
 import { VdeError } from '../core/errors.ts';
-import { FrameMemory, type FrameSink } from '../core/frame.ts';
-import { CommandPlug, openPlug, PLUG_MTU, type Plug, type PlugStream, plugStream } from '../link/index.ts';
+import { FrameMemory } from '../core/frame.ts';
+import { CommandPlug, joinLinks, openPlug, PLUG_MTU, type Plug, type PlugStream, plugStream } from '../link/index.ts';
 import type { Log } from './log.ts';
 import type { Closable } from './run-service.ts';
 
@@ -27,6 +27,8 @@ export interface CableOptions {
   readonly second: CableEnd;
   readonly description: string;
   readonly reconnect: boolean;
+  /** In the background commands have no standard error. */
+  readonly daemon: boolean;
   /** Sees every frame that the second end gives, before the first one does. */
   readonly observe: ((b: Uint8Array, off: number, len: number) => void) | null;
 }
@@ -42,8 +44,7 @@ export async function startCable(options: CableOptions, log: Log): Promise<Closa
     await first.link.close();
     throw error;
   }
-  first.link.attach(second.link.tx);
-  second.link.attach(options.observe === null ? first.link.tx : observed(first.link.tx, options.observe));
+  joinLinks(first.link, second.link, options.observe);
   const ended = Promise.race([first.ended, second.ended]).then((problem) =>
     problem === '' ? null : new VdeError('ERR_VDE_SYSTEM', problem),
   );
@@ -57,8 +58,9 @@ export async function startCable(options: CableOptions, log: Log): Promise<Closa
 
 async function openEnd(end: CableEnd, options: CableOptions, memory: FrameMemory, log: Log): Promise<Plug> {
   if (end.kind === 'stdio') return stdio(memory);
+  const stderr = options.daemon ? 'ignore' : 'inherit';
   if (end.kind === 'command') {
-    const link = await CommandPlug.start({ argv: end.argv, memory, mtu: PLUG_MTU });
+    const link = await CommandPlug.start({ argv: end.argv, memory, mtu: PLUG_MTU, stderr });
     return { link, ended: link.ended };
   }
   const { port, group, mode } = end.access;
@@ -66,6 +68,7 @@ async function openEnd(end: CableEnd, options: CableOptions, memory: FrameMemory
     memory,
     description: options.description,
     rejoin: options.reconnect,
+    stderr,
     ...(port === null ? {} : { port }),
     ...(group === null ? {} : { group }),
     ...(mode === null ? {} : { mode }),
@@ -81,11 +84,3 @@ function stdio(memory: FrameMemory): Plug {
   });
   return { link, ended };
 }
-
-const observed = (sink: FrameSink, observe: (b: Uint8Array, off: number, len: number) => void): FrameSink => ({
-  frame: (b, off, len) => {
-    observe(b, off, len);
-    sink.frame(b, off, len);
-  },
-  flush: () => sink.flush(),
-});

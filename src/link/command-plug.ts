@@ -11,6 +11,7 @@ import { VdeError } from '../core/errors.ts';
 import type { FrameMemory, FrameSink, Link } from '../core/frame.ts';
 import { errnoName } from '../native/errno.ts';
 import { native, nativeProblem } from '../native/native.ts';
+import type { Paced } from './cable.ts';
 import { FrameStream } from './frame-stream.ts';
 import { MAX_PLUG_FRAME, PipePlug } from './pipe-plug.ts';
 import type { PlugStream } from './plug-stream.ts';
@@ -27,9 +28,11 @@ export interface CommandPlugOptions {
   readonly memory: FrameMemory;
   /** Largest packet sent, bytes. */
   readonly mtu: number;
+  /** Whether the program's standard error is ours (the default) or nothing. */
+  readonly stderr?: 'inherit' | 'ignore';
 }
 
-export class CommandPlug implements Link {
+export class CommandPlug implements Link, Paced {
   readonly name: string;
   readonly mtu: number;
   readonly tx: FrameSink;
@@ -89,6 +92,22 @@ export class CommandPlug implements Link {
     return this.stream.drops;
   }
 
+  get congested(): boolean {
+    return this.stream.congested;
+  }
+
+  get onRoom(): (() => void) | null {
+    return this.stream.onRoom;
+  }
+
+  set onRoom(room: (() => void) | null) {
+    this.stream.onRoom = room;
+  }
+
+  hold(on: boolean): void {
+    this.stream.hold(on);
+  }
+
   attach(sink: FrameSink): void {
     this.stream.attach(sink);
   }
@@ -131,7 +150,7 @@ function onPipes(options: CommandPlugOptions, program: string, args: readonly st
   const [output, theirInput] = pipePair(true);
   const [input, theirOutput] = pipePair(false);
   try {
-    const child = spawn(program, [...args], { stdio: [theirInput, theirOutput, 'inherit'] });
+    const child = spawn(program, [...args], { stdio: [theirInput, theirOutput, options.stderr ?? 'inherit'] });
     return { child, stream: new PipePlug({ name: `cmd:${program}`, memory, mtu, input, output }) };
   } finally {
     closeSync(theirInput);
@@ -147,8 +166,8 @@ function pipePair(weWrite: boolean): [number, number] {
   return weWrite ? [ends[1]!, ends[0]!] : [ends[0]!, ends[1]!];
 }
 
-function onNode({ mtu }: CommandPlugOptions, program: string, args: readonly string[]): Started {
-  const child = spawn(program, [...args], { stdio: ['pipe', 'pipe', 'inherit'] });
+function onNode({ mtu, stderr = 'inherit' }: CommandPlugOptions, program: string, args: readonly string[]): Started {
+  const child = spawn(program, [...args], { stdio: ['pipe', 'pipe', stderr] });
   const format = { name: `cmd:${program}`, headerLen: 2, maxRxFrame: MAX_PLUG_FRAME, mtu } as const;
   return { child, stream: new FrameStream(child.stdout as Socket, child.stdin as Socket, format) };
 }

@@ -1,6 +1,7 @@
 // The door of the room: links, and what makes them.
 
 export { groupId, nameOfUser } from './accounts.ts';
+export { joinLinks, type Paced } from './cable.ts';
 export { CapturedLink, CaptureFile, type CaptureOptions } from './capture.ts';
 export { CommandPlug } from './command-plug.ts';
 export type { FrameStream, StreamEnd } from './frame-stream.ts';

@@ -1,7 +1,7 @@
 // The plug stream over two descriptors, by the native addon: many frames with one read, and writes that VDE's own
 // programs understand. frame-stream.ts does the same on Node's streams, at several times the cost.
 //
-//   read      up to 512 KiB at once into the shared receive slots; frames are lent where they lie, so that a link that
+//   read      up to 64 KiB at once into the shared receive slots; frames are lent where they lie, so that a link that
 //             batches sends them without a copy. A frame, or its length, that the end of a read has cut is kept.
 //   write     VDE's own readers (plug4 as well as the classic ones) take 4096 or 9234 bytes at a time and lose a length
 //             that the end of a read has cut, and with it the stream. That must never happen, so the writer makes reads
@@ -17,7 +17,7 @@
 // `onState(false)` tells so, once, never from inside `frame` or `flush`.
 
 import { Drop, newDropCounters } from '../core/drop.ts';
-import { type FrameMemory, type FrameSink, type Link, newLinkStats, RX_SLOTS, RX_STRIDE } from '../core/frame.ts';
+import { type FrameMemory, type FrameSink, type Link, newLinkStats } from '../core/frame.ts';
 import { errnoName, systemError } from '../native/errno.ts';
 import {
   type Batch,
@@ -30,6 +30,7 @@ import {
   SOL_SOCKET,
   WRITABLE,
 } from '../native/native.ts';
+import type { Paced } from './cable.ts';
 import { FrameDecoder } from './frame-decoder.ts';
 import type { StreamEnd } from './frame-stream.ts';
 import { FRAME_OVERHEAD, MIN_FRAME } from './limits.ts';
@@ -38,8 +39,12 @@ import { type ByteTarget, StreamQueue } from './stream-queue.ts';
 const HEADER_LEN = 2;
 /** Longest frame that a plug stream carries, bytes (plug4; its classic readers stop at 1521). */
 export const MAX_PLUG_FRAME = 9236;
-const READ_BYTES = Math.min(512 << 10, RX_SLOTS * RX_STRIDE);
+/** Most bytes of one read: what a link can take before it says that it is congested. */
+const READ_BYTES = 64 << 10;
 const MAX_ROUNDS = 4;
+/** Bytes that wait to be written when the link counts as congested, and when it no longer does. */
+const CONGESTED_BYTES = 256 << 10;
+const ROOM_BYTES = 64 << 10;
 const PIECE_BYTES = 3072;
 /** The least that a pipe can hold: one page. */
 const SMALLEST_PIPE = 4096;
@@ -59,13 +64,14 @@ export interface PipePlugOptions {
   readonly mtu: number;
 }
 
-export class PipePlug implements Link {
+export class PipePlug implements Link, Paced {
   readonly name: string;
   readonly mtu: number;
   readonly tx: FrameSink;
   readonly stats = newLinkStats();
   readonly drops = newDropCounters();
   onState: ((up: boolean) => void) | null = null;
+  onRoom: (() => void) | null = null;
   /** Hears why the link is over, before `onState`. Not called after close(). */
   onEnd: ((why: StreamEnd) => void) | null = null;
   private readonly api: NativeApi;
@@ -77,6 +83,8 @@ export class PipePlug implements Link {
   private readonly writer: PipeWriter;
   private readonly queue: StreamQueue;
   private poll: Poll | null = null;
+  private held = false;
+  private crowded = false;
   private sink: FrameSink | null = null;
   private over = false;
   private ending = false;
@@ -91,7 +99,7 @@ export class PipePlug implements Link {
     this.rx = this.api.newBatch(options.memory.bytes, 1);
     this.decoder = new FrameDecoder(HEADER_LEN, MAX_PLUG_FRAME, (b, off, len) => this.receive(b, off, len));
     this.writer = new PipeWriter(this.api, options.output, {
-      taken: () => this.queue.resume(),
+      taken: () => this.taken(),
       gone: (why) => this.endSoon(why),
     });
     this.queue = new StreamQueue(this.writer, HEADER_LEN);
@@ -102,6 +110,16 @@ export class PipePlug implements Link {
   /** True until the link is over. */
   get up(): boolean {
     return !this.over;
+  }
+
+  get congested(): boolean {
+    if (this.queue.waiting > CONGESTED_BYTES) this.crowded = true;
+    return this.crowded && !this.over;
+  }
+
+  hold(on: boolean): void {
+    this.held = on;
+    if (this.poll !== null && !this.over) this.api.pollModify(this.poll, on ? 0 : READABLE);
   }
 
   attach(sink: FrameSink): void {
@@ -126,7 +144,7 @@ export class PipePlug implements Link {
 
   private ready(): void {
     const { bytes, rxBase } = this.memory;
-    for (let round = 0; round < MAX_ROUNDS && !this.over; round++) {
+    for (let round = 0; round < MAX_ROUNDS && !this.over && !this.held; round++) {
       const n = this.api.readStream(this.input, this.rx, rxBase, READ_BYTES);
       if (n <= 0) {
         if (n === 0) this.end('ended');
@@ -151,6 +169,13 @@ export class PipePlug implements Link {
     this.stats.rxFrames++;
     this.stats.rxBytes += len;
     this.sink!.frame(b, off, len);
+  }
+
+  private taken(): void {
+    this.queue.resume();
+    if (!this.crowded || this.queue.waiting > ROOM_BYTES) return;
+    this.crowded = false;
+    this.onRoom?.();
   }
 
   /** The writer has lost its reader, maybe inside `flush`. */

@@ -12,6 +12,7 @@ import { Socket } from 'node:net';
 import { VdeError } from '../core/errors.ts';
 import type { FrameMemory, Link } from '../core/frame.ts';
 import { nativeProblem } from '../native/native.ts';
+import type { Paced } from './cable.ts';
 import { FrameStream, type StreamEnd } from './frame-stream.ts';
 import { MAX_PLUG_FRAME, PipePlug } from './pipe-plug.ts';
 
@@ -25,7 +26,7 @@ export interface PlugStreamOptions {
 }
 
 /** A link over byte streams, whichever way its bytes are moved. */
-export interface PlugStream extends Link {
+export interface PlugStream extends Link, Paced {
   readonly up: boolean;
   /** Hears why the link is over, before `onState`. Not called after close(). */
   onEnd: ((why: StreamEnd) => void) | null;

@@ -87,6 +87,11 @@ export class StreamQueue {
     this.headerLen = headerLen;
   }
 
+  /** Bytes that wait or are in flight. */
+  get waiting(): number {
+    return this.filling.end + (this.inFlight ? this.leaving.end - this.leaving.at + 1 : 0);
+  }
+
   /** Puts a frame behind the others; false when the queue is full. The bytes are copied. */
   push(b: Uint8Array, off: number, len: number): boolean {
     const q = this.filling;

@@ -40,6 +40,8 @@ export interface PlugOptions {
   readonly mode?: number;
   /** For vde: joins again when the switch has gone; default false, then the plug is over. */
   readonly rejoin?: boolean;
+  /** For cmd: where the program's standard error goes; default to ours. */
+  readonly stderr?: 'inherit' | 'ignore';
   /** Hears when a plug that comes back goes down or up. */
   readonly onState?: (up: boolean) => void;
   /** Further schemes by name. */
@@ -63,11 +65,11 @@ const SCHEMES: Readonly<Record<string, Opener>> = {
   vxlan: (argument, options) => openVxlanPlug('vxlan', argument, options),
   vxvde: (argument, options) => openVxlanPlug('vxvde', argument, options),
   ptp: openPtp,
-  cmd: async (argument, { memory, mtu = PLUG_MTU }) => {
+  cmd: async (argument, { memory, mtu = PLUG_MTU, stderr = 'inherit' }) => {
     const argv = splitWords(argument);
     if (argv === null || argv.length === 0)
       throw new VdeError('ERR_VDE_BAD_ADDRESS', `vde: cmd://${argument}: expected a command, quotes in pairs`);
-    return commandPlug(await CommandPlug.start({ argv, memory, mtu }));
+    return commandPlug(await CommandPlug.start({ argv, memory, mtu, stderr }));
   },
   seqpacket: async (argument, { memory, mtu = PLUG_MTU }) => {
     if (!/^\d{1,9}$/.test(argument))

@@ -14,6 +14,7 @@ import { dirname } from 'node:path';
 import { Drop, newDropCounters } from '../core/drop.ts';
 import { type FrameMemory, type FrameSink, type Link, newLinkStats } from '../core/frame.ts';
 import { type NativeApi, native } from '../native/native.ts';
+import type { Paced } from './cable.ts';
 import { FRAME_OVERHEAD } from './limits.ts';
 import { SYSTEM_TIMERS, type Timers } from './timers.ts';
 import { type Joined, type JoinOptions, joinSwitch } from './vde-join.ts';
@@ -46,13 +47,14 @@ export interface VdeClientOptions {
   rejoin?: boolean;
 }
 
-export class VdeClient implements Link {
+export class VdeClient implements Link, Paced {
   readonly name: string;
   readonly mtu: number;
   readonly tx: FrameSink;
   readonly stats = newLinkStats();
   readonly drops = newDropCounters();
   onState: ((up: boolean) => void) | null = null;
+  onRoom: (() => void) | null = null;
   /** Control directory of the switch joined last. */
   directory = '';
   /** Why the last attempt to join failed; null after one that succeeded. */
@@ -67,6 +69,7 @@ export class VdeClient implements Link {
   private sink: FrameSink | null = null;
   private socket: VdeSocket | null = null;
   private ctl: Socket | null = null;
+  private held = false;
   private upSince = 0;
   private backOffMs = BACK_OFF_MIN_MS;
   private retry: unknown = null;
@@ -113,6 +116,15 @@ export class VdeClient implements Link {
     return this.socket !== null;
   }
 
+  get congested(): boolean {
+    return this.socket !== null && this.socket.backlogged > 0;
+  }
+
+  hold(on: boolean): void {
+    this.held = on;
+    this.socket?.pause(on);
+  }
+
   attach(sink: FrameSink): void {
     this.sink = sink;
     this.socket?.attach(sink);
@@ -147,7 +159,9 @@ export class VdeClient implements Link {
       drops: this.drops,
       onGone: down,
     });
+    this.socket.onRoom = () => this.onRoom?.();
     if (this.sink !== null) this.socket.attach(this.sink);
+    if (this.held) this.socket.pause(true);
   }
 
   /** The connection that `ctl` was the lease of has ended. */
@@ -165,6 +179,7 @@ export class VdeClient implements Link {
     this.ctl = null;
     this.socket?.close();
     this.socket = null;
+    this.onRoom?.();
   }
 
   private schedule(): void {

@@ -132,6 +132,9 @@ export class VdeSocket implements FrameSink {
     this.api.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, SNDBUF); // best effort: the system may grant less
   }
 
+  /** The backlog has been sent. */
+  onRoom: (() => void) | null = null;
+
   /** Frames that wait for the peer to make room. */
   get backlogged(): number {
     return this.backlog === null ? 0 : this.backlog.count;
@@ -141,6 +144,12 @@ export class VdeSocket implements FrameSink {
   attach(sink: FrameSink): void {
     this.sink = sink;
     if (!this.closed && !this.gone) this.watch(this.events | READABLE);
+  }
+
+  /** Stops or resumes receiving, from inside a sink too. */
+  pause(on: boolean): void {
+    if (this.sink === null || this.gone) return;
+    this.watch(on ? this.events & ~READABLE : this.events | READABLE);
   }
 
   /** Ends the watch and closes the descriptor; what is queued is dropped. */
@@ -211,6 +220,7 @@ export class VdeSocket implements FrameSink {
       }
     }
     this.watch(this.events & ~WRITABLE);
+    this.onRoom?.();
   }
 
   /** Sends frames of a batch until the kernel takes no more; how many are done with, dropped ones included. */
@@ -314,7 +324,7 @@ export class VdeSocket implements FrameSink {
         sink.frame(bytes, rx.offs[i]!, len);
       }
       sink.flush();
-      if (count < RX_SLOTS || this.closed || this.gone) return;
+      if (count < RX_SLOTS || this.closed || (this.events & READABLE) === 0) return;
     }
   }
 
