@@ -2,7 +2,8 @@
 //
 //   datagrams (plug4 4.0.1)     first:  binds PATH, and connects to PATH+ once that is there
 //                               second: connects to PATH, binds PATH+
-//                               a frame is a datagram; one of no bytes says goodbye
+//                               a frame is a datagram; one of no bytes says goodbye (4.0.1 takes it, but sends none: so
+//                               its name is looked at, too)
 //   packets (plug4 since 2025)  first:  listens at PATH with sequenced packets
 //                               second: connects to PATH and waits for one byte: 0, or the errno of a refusal
 //
@@ -10,7 +11,7 @@
 // other is alone again and waits for the next, as first: the link comes back. Names of those that were killed are taken
 // over, and ours are removed at the end.
 
-import { fchmodSync } from 'node:fs';
+import { fchmodSync, lstatSync } from 'node:fs';
 import { constants } from 'node:os';
 import { VdeError } from '../core/errors.ts';
 import type { FrameMemory } from '../core/frame.ts';
@@ -33,7 +34,10 @@ import { SYSTEM_TIMERS, type Timers } from './timers.ts';
 
 /** How long the first may take to answer a second with packets (plug4 waits as long). */
 const ANSWER_MS = 2000;
-/** How often the first looks whether PATH+ has come: a second that has not sent anything yet is not heard of. */
+/**
+ * How often the first looks whether PATH+ has come (a second that has not sent anything yet is not heard of), and each
+ * whether the other's name is still there.
+ */
 const LOOK_MS = 250;
 const RETRY_MS = 250;
 /** From the goodbye of a peer until its name is looked at again: it removes that after the goodbye. */
@@ -101,6 +105,7 @@ export class PtpLink extends DescriptorLink {
   }
 
   protected override gone(): void {
+    this.timers.stop(this.timer);
     this.release();
     this.goodbye = -1;
     this.onState?.(false);
@@ -149,7 +154,7 @@ export class PtpLink extends DescriptorLink {
       this.api.close(fd);
       throw this.failure(code);
     }
-    this.joined(fd);
+    this.joined(fd, this.options.path);
   }
 
   private first(): void {
@@ -179,12 +184,20 @@ export class PtpLink extends DescriptorLink {
       return;
     }
     this.stopWaiting();
-    this.joined(fd);
+    this.joined(fd, `${this.options.path}+`);
   }
 
-  private joined(fd: number): void {
+  private joined(fd: number, peer: string): void {
     this.goodbye = fd;
     this.use(fd, { eof: true });
+    const inode = inodeOf(peer);
+    const tick = (): void => {
+      this.timer = this.timers.start(() => {
+        if (inodeOf(peer) === inode) tick();
+        else this.gone();
+      }, LOOK_MS);
+    };
+    tick();
     this.onState?.(true);
   }
 
@@ -296,3 +309,6 @@ export class PtpLink extends DescriptorLink {
     return new VdeError('ERR_VDE_LISTEN', `vde: cannot join the ptp link ${path}: ${why}`);
   }
 }
+
+/** The inode of a file; 0 when there is none. */
+const inodeOf = (path: string): number => lstatSync(path, { throwIfNoEntry: false })?.ino ?? 0;
