@@ -89,7 +89,7 @@ test('a length over the limit ends the plug with 1 and a message', async (t, ben
 test('the switch ends: status 0 as the original; --reconnect joins it again', async (t, bench) => {
   const first = await bench.startSwitch('one');
   const two = await bench.switch('two');
-  const plain = bench.start([...PLUG, bench.path('one'), two]);
+  const plain = bench.start([...PLUG, bench.path('one'), 'null://']);
   const lasting = bench.start([...PLUG, '--reconnect', bench.path('one'), two]);
   await connected(t, await bench.station(bench.path('one')), await bench.station(two), 'before');
   await until(
@@ -261,7 +261,8 @@ for (const [name, first, second, suffix] of [
     if (first === PLUG) {
       b.end();
       t.is((await b.exited).code, 0);
-      await until(() => existsSync(bench.path('p')), 5000, 'waits again');
+      const alone = (): boolean => a.stderr.includes(': down') && existsSync(bench.path('p'));
+      await until(alone, 5000, 'waits again');
       const again = bench.start([...second, url]);
       await talk(again);
       await again.stop();
