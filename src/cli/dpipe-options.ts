@@ -7,7 +7,7 @@ import { DAEMON, HELP_OPTIONS, PROCESS, pidfileOption } from './shared-options.t
 export const DPIPE: CommandSpec = {
   name: 'dpipe',
   summary: 'pipes commands both ways',
-  usage: ['[OPTION]... COMMAND [ARGUMENT]... = COMMAND [ARGUMENT]... [= COMMAND...]...'],
+  usage: ['[OPTION]... COMMAND [ARGUMENT]... = COMMAND... [= COMMAND...]...'],
   description: [
     'Runs commands side by side, each joined to the next by two pipes: what one writes to its standard output the other ' +
       'reads as its standard input, and the other way round.',
@@ -36,7 +36,7 @@ export const DPIPE: CommandSpec = {
       long: ['nowrapproc'],
       argument: { kind: 'none' },
       group: PROCESS,
-      help: '--pidfile names the last command instead of dpipe',
+      help: 'let --pidfile name the last command instead of dpipe',
       details:
         'The original then has no process of its own; here it stays, to pass on signals and collect the commands.',
     },
