@@ -1,8 +1,11 @@
 // All commands: what help, man pages, the reference and the tests go through.
 
+import { DPIPE } from './dpipe-options.ts';
 import type { CommandSpec } from './options.ts';
 import { SLIRPVDE } from './slirpvde-options.ts';
 import { VDE_PCAPPLUG } from './vde_pcapplug-options.ts';
+import { VDE_PLUG } from './vde_plug-options.ts';
+import { VDE_PLUG2TAP } from './vde_plug2tap-options.ts';
 import { WIREFILTER } from './wirefilter-options.ts';
 
-export const COMMANDS: readonly CommandSpec[] = [SLIRPVDE, VDE_PCAPPLUG, WIREFILTER];
+export const COMMANDS: readonly CommandSpec[] = [DPIPE, SLIRPVDE, VDE_PCAPPLUG, VDE_PLUG, VDE_PLUG2TAP, WIREFILTER];

@@ -32,16 +32,17 @@ export interface PidFile {
 const MAX_ATTEMPTS = 5;
 
 /**
- * Writes the pid of this process to `path`.
+ * Writes the pid of this process, or another id, to `path`.
  *
  * @param command  what the command line of a process that may own such a file holds: `slirpvde`
+ * @param id       what to write instead: the pid of a child, or a process group as a negative number
  * @throws VdeError  ERR_VDE_PID_FILE
  */
-export function createPidFile(path: string, command: string): PidFile {
+export function createPidFile(path: string, command: string, id = process.pid): PidFile {
   const temporary = `${path}.${process.pid}.new`;
   let replaced: number | null = null;
   try {
-    writeFileSync(temporary, `${process.pid}\n`, { flag: 'wx', mode: 0o644 });
+    writeFileSync(temporary, `${id}\n`, { flag: 'wx', mode: 0o644 });
   } catch (error) {
     throw failure(path, 'cannot be written', error);
   }
@@ -56,7 +57,7 @@ export function createPidFile(path: string, command: string): PidFile {
       replaced = removeStale(path, command) ?? replaced;
     }
     const ino = lstatSync(path).ino;
-    return { replaced, remove: () => removeOwn(path, ino) };
+    return { replaced, remove: () => removeOwn(path, ino, id) };
   } finally {
     unlinkQuietly(temporary);
   }
@@ -111,7 +112,7 @@ function readPidFile(path: string): { pid: number; ino: number } | null {
     throw failure(path, 'exists and cannot be read', error);
   }
   const text = bytes.toString('latin1', 0, length).trim();
-  if (!/^[1-9]\d{0,9}$/.test(text)) {
+  if (!/^-?[1-9]\d{0,9}$/.test(text)) {
     throw new VdeError(
       'ERR_VDE_PID_FILE',
       `pid file ${path} exists and holds no process id; remove it or choose another`,
@@ -120,9 +121,9 @@ function readPidFile(path: string): { pid: number; ino: number } | null {
   return { pid: Number(text), ino };
 }
 
-/** True when `pid` is a living process that may be an instance of `command`. */
+/** True when `pid` is a living process, or group (negative), whose leader may be an instance of `command`. */
 function isRunning(pid: number, command: string): boolean {
-  if (pid === process.pid) return false;
+  if (Math.abs(pid) === process.pid) return false;
   try {
     process.kill(pid, 0);
   } catch (error) {
@@ -131,7 +132,7 @@ function isRunning(pid: number, command: string): boolean {
   }
   let words: string[];
   try {
-    words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+    words = readFileSync(`/proc/${Math.abs(pid)}/cmdline`, 'utf8').split('\0');
   } catch {
     // No /proc here, or not for us: believe the file.
     return true;
@@ -139,9 +140,9 @@ function isRunning(pid: number, command: string): boolean {
   return words.some((word) => basename(word).includes(command));
 }
 
-function removeOwn(path: string, ino: number): void {
+function removeOwn(path: string, ino: number, id: number): void {
   try {
-    if (lstatSync(path).ino === ino && readPidFile(path)?.pid === process.pid) unlinkSync(path);
+    if (lstatSync(path).ino === ino && readPidFile(path)?.pid === id) unlinkSync(path);
   } catch {
     // Gone, or no longer ours.
   }

@@ -83,8 +83,8 @@ const hasCode = (error: unknown, code: VdeError['code']): error is VdeError =>
   error instanceof VdeError && error.code === code;
 
 /** Standard input and output as link. Their end is the end of the service. */
-function stdio({ config, log, closers }: AttachContext): Attached {
-  const link = plugStream({ mtu: vdeMtu(config) });
+function stdio({ config, log, memory, closers }: AttachContext): Attached {
+  const link = plugStream({ mtu: vdeMtu(config), memory });
   closers.push(() => link.close());
   const ended = new Promise<VdeError | null>((done) => {
     link.onEnd = (why) => {

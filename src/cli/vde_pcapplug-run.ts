@@ -1,8 +1,9 @@
 // Puts vde_pcapplug together: a network interface and a switch, each the sink of the other.
 
 import { FrameMemory } from '../core/frame.ts';
+import { PLUG_MTU } from '../link/index.ts';
 import { PacketLink } from '../link/packet.ts';
-import { CABLE_MTU, openEnd } from './cable-end.ts';
+import { openEnd } from './cable-end.ts';
 import type { Log } from './log.ts';
 import type { Closable } from './run-service.ts';
 import type { PcapplugConfig } from './vde_pcapplug.ts';
@@ -15,7 +16,7 @@ export async function startPcapplug(config: PcapplugConfig, log: Log): Promise<C
   const memory = new FrameMemory();
   const { interface: name, port, group, mode, promiscuous } = config;
   // The interface first: without the right to use it the switch is not bothered.
-  const wire = new PacketLink({ interface: name, memory, mtu: CABLE_MTU, promiscuous });
+  const wire = new PacketLink({ interface: name, memory, mtu: PLUG_MTU, promiscuous });
   wire.onState = (up) => log.warn(up ? `${name} is back` : `${name} is down or gone; waiting for it`);
   wire.onOversize = () =>
     log.warn(`${name}: frames longer than the wire carries are dropped; ethtool -K ${name} gro off lro off helps`);

@@ -5,19 +5,17 @@
 //   X | wirefilter | Y             stdin -- Impair --> stdout
 
 import { fstatSync } from 'node:fs';
-import { Socket } from 'node:net';
 import { SystemClock } from '../core/clock.ts';
 import { VdeError } from '../core/errors.ts';
 import { FrameMemory } from '../core/frame.ts';
 import { Blink } from '../link/blink.ts';
-import { FrameStream } from '../link/frame-stream.ts';
 import { Impair } from '../link/impair.ts';
 import { ImpairModel, LR, RL } from '../link/impair-model.ts';
-import { LocalSocket, plugStream } from '../link/index.ts';
-import { MAX_PLUG_FRAME } from '../link/plug-stream.ts';
+import { LocalSocket, PLUG_MTU, plugStream } from '../link/index.ts';
+import { PipePlug } from '../link/pipe-plug.ts';
 import { answer, Console, type ConsoleSession } from '../mgmt/console.ts';
 import { BANNER, MARKOV, PROMPT, WirefilterCommands } from '../mgmt/wirefilter-console.ts';
-import { CABLE_MTU, type CableEnd, endOf, openEnd } from './cable-end.ts';
+import { type CableEnd, openEnd, streamEnd } from './cable-end.ts';
 import { LineConsole } from './line-console.ts';
 import type { Log } from './log.ts';
 import type { Closable } from './run-service.ts';
@@ -130,27 +128,20 @@ async function open({ ends }: WirefilterConfig, log: Log, closers: (() => void |
     closers.push(() => end.link.close());
     return end;
   };
+  const memory = new FrameMemory();
   if (ends !== null) {
-    const options = { memory: new FrameMemory(), description: DESCRIPTION };
+    const options = { memory, description: DESCRIPTION };
     const left = keep(await openEnd(ends[0], options, log));
     const right = keep(await openEnd(ends[1], options, log));
     return { left, right, title: `bidirectional vdeplug filter L=${ends[0]} R=${ends[1]} starting...` };
   }
-  const first = plugStream({ mtu: CABLE_MTU });
-  const left = keep({ link: first, ended: endOf(first, 'standard input') });
+  const left = keep(streamEnd(plugStream({ mtu: PLUG_MTU, memory }), 'standard input'));
   const [input, output] = [alternate('ALTERNATE_STDIN'), alternate('ALTERNATE_STDOUT')];
   if (input === null || output === null) return { left, right: null, title: 'monodirectional filter starting...' };
-  const second = new FrameStream(new Socket({ fd: input, readable: true, writable: false }), pipeOut(output), {
-    name: 'alternate',
-    headerLen: 2,
-    maxRxFrame: MAX_PLUG_FRAME,
-    mtu: CABLE_MTU,
-  });
-  const right = keep({ link: second, ended: endOf(second, 'the right side') });
+  const second = new PipePlug({ name: 'alternate', mtu: PLUG_MTU, memory, input, output });
+  const right = keep(streamEnd(second, 'the right side'));
   return { left, right, title: 'bidirectional filter starting...' };
 }
-
-const pipeOut = (fd: number): Socket => new Socket({ fd, readable: false, writable: true });
 
 /** The descriptor that dpipe names in the environment, or null when there is none. */
 function alternate(name: string): number | null {

@@ -34,41 +34,41 @@ export class FrameDecoder {
   }
 
   /**
-   * Takes the next bytes of the stream and delivers the frames that are complete with them; they are on loan.
+   * Takes the next bytes of the stream, [off, end), and delivers the frames that are complete with them; they are on loan.
    *
    * @returns false when a length is over the limit: the stream is of no use any more
    */
-  push(b: Uint8Array): boolean {
+  push(b: Uint8Array, off = 0, end = b.length): boolean {
     const { headerLen } = this;
-    let at = this.have > 0 ? this.complete(b) : 0;
-    while (at >= 0 && !this.stopped && b.length - at >= headerLen) {
+    let at = this.have > 0 ? this.complete(b, off, end) : off;
+    while (at >= 0 && !this.stopped && end - at >= headerLen) {
       const len = this.length(b, at);
       if (len > this.maxFrame) at = -1;
-      else if (b.length - at < headerLen + len) break;
+      else if (end - at < headerLen + len) break;
       else {
         at += headerLen + len;
         if (len > 0) this.deliver(b, at - len, len);
       }
     }
     if (at < 0) this.stopped = true;
-    else if (!this.stopped && at < b.length) this.keep(b, at, b.length - at);
+    else if (!this.stopped && at < end) this.keep(b, at, end - at);
     return at >= 0;
   }
 
   /** Goes on with the frame that was cut; the offset behind it in `b`, or -1 when its length is over the limit. */
-  private complete(b: Uint8Array): number {
+  private complete(b: Uint8Array, off: number, end: number): number {
     const { headerLen } = this;
     const partial = this.partial!;
-    let at = 0;
+    let at = off;
     while (this.have < headerLen) {
-      if (at === b.length) return at;
+      if (at === end) return at;
       partial[this.have++] = b[at++]!;
     }
     const len = this.length(partial, 0);
     if (len > this.maxFrame) return -1;
-    const n = Math.min(headerLen + len - this.have, b.length - at);
+    const n = Math.min(headerLen + len - this.have, end - at);
     this.keep(b, at, n);
-    if (this.have < headerLen + len) return b.length;
+    if (this.have < headerLen + len) return end;
     this.have = 0;
     if (len > 0) this.deliver(partial, headerLen, len);
     return at + n;

@@ -11,9 +11,14 @@
 import type { Readable, Writable } from 'node:stream';
 import { Drop, newDropCounters } from '../core/drop.ts';
 import { type FrameSink, type Link, newLinkStats } from '../core/frame.ts';
+import type { Paced } from './cable.ts';
 import { FrameDecoder } from './frame-decoder.ts';
 import { FRAME_OVERHEAD, MIN_FRAME } from './limits.ts';
-import { StreamQueue } from './stream-queue.ts';
+import { StreamQueue, WritableTarget } from './stream-queue.ts';
+
+/** Bytes that wait to be written when the link counts as congested. */
+const CONGESTED_BYTES = 256 << 10;
+const PIPE_BUF = 4096; // POSIX: what a pipe takes whole or not at all, on Linux
 
 export interface FrameStreamOptions {
   readonly name: string;
@@ -28,13 +33,14 @@ export interface FrameStreamOptions {
 /** Why a link over streams has ended. */
 export type StreamEnd = 'closed' | 'ended' | 'out of step' | Error;
 
-export class FrameStream implements Link {
+export class FrameStream implements Link, Paced {
   readonly name: string;
   readonly mtu: number;
   readonly tx: FrameSink;
   readonly stats = newLinkStats();
   readonly drops = newDropCounters();
   onState: ((up: boolean) => void) | null = null;
+  onRoom: (() => void) | null = null;
   /** Hears why the link is over, before `onState`; for whoever made it. Not called after close(). */
   onEnd: ((why: StreamEnd) => void) | null = null;
   private readonly input: Readable;
@@ -53,7 +59,12 @@ export class FrameStream implements Link {
     this.input = input;
     this.output = output;
     this.decoder = new FrameDecoder(options.headerLen, options.maxRxFrame, (b, off, len) => this.receive(b, off, len));
-    this.queue = new StreamQueue(output, options.headerLen);
+    const taken = (): void => {
+      this.queue.resume();
+      if (!this.congested) this.onRoom?.();
+    };
+    const pieceBytes = options.headerLen === 2 ? PIPE_BUF : Infinity;
+    this.queue = new StreamQueue(new WritableTarget(output, pieceBytes, taken), options.headerLen);
     this.tx = { frame: (b, off, len) => this.send(b, off, len), flush: () => this.queue.pump() };
     const ended = () => this.end('ended');
     const failed = (error: Error) => this.end(error);
@@ -64,6 +75,15 @@ export class FrameStream implements Link {
   /** True until the link is over. */
   get up(): boolean {
     return !this.over;
+  }
+
+  get congested(): boolean {
+    return !this.over && this.queue.waiting > CONGESTED_BYTES;
+  }
+
+  hold(on: boolean): void {
+    if (on) this.input.pause();
+    else if (this.sink !== null) this.input.resume();
   }
 
   attach(sink: FrameSink): void {

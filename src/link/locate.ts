@@ -43,8 +43,8 @@ export interface Located {
  * @param defaultPort  port to ask for when the text does not say, or ANY_PORT
  */
 export function locate(text: string, home: string, defaultPort: number): Located {
-  const name = text === '' ? defaultName(home) : text;
-  const { path, port, group, mode } = splitSuffix(stripScheme(firstLine(name)), defaultPort);
+  const name = firstLine(text === '' ? defaultName(home) : text);
+  const { path, port, group, mode } = splitSuffix(stripScheme(name), defaultPort);
   const places = path === '' ? DEFAULT_PLACES : [resolved(path)];
   const candidates = places.flatMap((dir) => {
     const ctl = join(dir, 'ctl');
@@ -61,6 +61,14 @@ export function locate(text: string, home: string, defaultPort: number): Located
     return [{ ctl, port }];
   });
   return { candidates, group, mode };
+}
+
+/**
+ * What a text stands for before its scheme is looked at: nothing for the default's name, and a regular file for its first
+ * line. Throws ERR_VDE_BAD_ADDRESS.
+ */
+export function namedAddress(text: string, home: string): string {
+  return text.includes('://') ? text : firstLine(text === '' ? defaultName(home) : text);
 }
 
 function defaultName(home: string): string {

@@ -7,19 +7,29 @@
 // input is the end of the cable. Both descriptors must be pipes or sockets: what is written must not block the process,
 // and what is read must wake it.
 
+import { fstatSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { VdeError } from '../core/errors.ts';
-import { FrameStream } from './frame-stream.ts';
-
-/** Longest frame that a plug stream carries, bytes (plug4; its classic readers stop at 1521). */
-export const MAX_PLUG_FRAME = 9236;
+import type { FrameMemory, Link } from '../core/frame.ts';
+import { nativeProblem } from '../native/native.ts';
+import type { Paced } from './cable.ts';
+import { FrameStream, type StreamEnd } from './frame-stream.ts';
+import { MAX_PLUG_FRAME, PipePlug } from './pipe-plug.ts';
 
 export interface PlugStreamOptions {
   /** Largest packet sent, bytes; default 1500: with a tag that is what classic readers take. */
   readonly mtu?: number;
+  readonly memory: FrameMemory;
   /** For tests; otherwise those of the process. */
   readonly input?: NodeJS.ReadableStream;
   readonly output?: NodeJS.WritableStream;
+}
+
+/** A link over byte streams, whichever way its bytes are moved. */
+export interface PlugStream extends Link, Paced {
+  readonly up: boolean;
+  /** Hears why the link is over, before `onState`. Not called after close(). */
+  onEnd: ((why: StreamEnd) => void) | null;
 }
 
 /**
@@ -27,22 +37,43 @@ export interface PlugStreamOptions {
  *
  * @throws VdeError  ERR_VDE_SYSTEM when one of them is not a pipe or a socket
  */
-export function plugStream(options: PlugStreamOptions = {}): FrameStream {
-  const input = pipe('input', options.input ?? process.stdin);
-  const output = pipe('output', options.output ?? process.stdout);
-  return new FrameStream(input, output, {
-    name: 'stdio',
+export function plugStream(options: PlugStreamOptions): PlugStream {
+  const name = 'stdio';
+  const mtu = options.mtu ?? 1500;
+  const { memory, input, output } = options;
+  if (input === undefined && output === undefined && nativeProblem() === null) {
+    requirePipe('input', isPipe(0));
+    requirePipe('output', isPipe(1));
+    return new PipePlug({ name, mtu, memory, input: 0, output: 1 });
+  }
+  return new FrameStream(pipe('input', input ?? process.stdin), pipe('output', output ?? process.stdout), {
+    name,
     headerLen: 2,
     maxRxFrame: MAX_PLUG_FRAME,
-    mtu: options.mtu ?? 1500,
+    mtu,
   });
+}
+
+function isPipe(fd: number): boolean {
+  try {
+    const stat = fstatSync(fd);
+    return stat.isFIFO() || stat.isSocket();
+  } catch {
+    return false;
+  }
 }
 
 /** A standard stream that is a pipe or a socket; Node makes a net.Socket of those, and of terminals a subclass. */
 function pipe(what: string, stream: NodeJS.ReadableStream | NodeJS.WritableStream): Socket {
-  if (stream instanceof Socket && !('isTTY' in stream && stream.isTTY)) return stream;
+  const ok = stream instanceof Socket && !('isTTY' in stream && stream.isTTY);
+  requirePipe(what, ok);
+  return stream as Socket;
+}
+
+function requirePipe(what: string, ok: boolean): void {
+  if (ok) return;
   throw new VdeError(
     'ERR_VDE_SYSTEM',
-    `vde: standard ${what} is not a pipe; '-' is for use behind another program: dpipe vde_plug = slirpvde -`,
+    `vde: standard ${what} is not a pipe: frames come and go there; use it behind another program, as with dpipe`,
   );
 }

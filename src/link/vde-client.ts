@@ -4,7 +4,8 @@
 //
 // The first attempt decides: when it fails, `connect` rejects. Later the switch may go and come back as often as it
 // likes: attempts follow each other after 100 ms, doubling to 5 s, for ever; a connection that lasted starts over at
-// 100 ms. `onState` hears each change. Frames sent while down are dropped and counted as LinkDown.
+// 100 ms. `onState` hears each change. Frames sent while down are dropped and counted as LinkDown. With `rejoin: false`
+// the link is over when the switch goes.
 //
 // No socket file stays behind: ours is unlinked as soon as it is connected (vde-join.ts).
 
@@ -13,6 +14,7 @@ import { dirname } from 'node:path';
 import { Drop, newDropCounters } from '../core/drop.ts';
 import { type FrameMemory, type FrameSink, type Link, newLinkStats } from '../core/frame.ts';
 import { type NativeApi, native } from '../native/native.ts';
+import type { Paced } from './cable.ts';
 import { FRAME_OVERHEAD } from './limits.ts';
 import { SYSTEM_TIMERS, type Timers } from './timers.ts';
 import { type Joined, type JoinOptions, joinSwitch } from './vde-join.ts';
@@ -41,15 +43,18 @@ export interface VdeClientOptions {
   /** Largest packet sent, bytes; default 1500. */
   mtu?: number;
   timers?: Timers;
+  /** Joins again when the switch has gone; default true. Otherwise the link is over then. */
+  rejoin?: boolean;
 }
 
-export class VdeClient implements Link {
+export class VdeClient implements Link, Paced {
   readonly name: string;
   readonly mtu: number;
   readonly tx: FrameSink;
   readonly stats = newLinkStats();
   readonly drops = newDropCounters();
   onState: ((up: boolean) => void) | null = null;
+  onRoom: (() => void) | null = null;
   /** Control directory of the switch joined last. */
   directory = '';
   /** Why the last attempt to join failed; null after one that succeeded. */
@@ -59,10 +64,12 @@ export class VdeClient implements Link {
   private readonly memory: FrameMemory;
   private readonly timers: Timers;
   private readonly join: JoinOptions;
+  private readonly rejoins: boolean;
   private readonly aborter = new AbortController();
   private sink: FrameSink | null = null;
   private socket: VdeSocket | null = null;
   private ctl: Socket | null = null;
+  private held = false;
   private upSince = 0;
   private backOffMs = BACK_OFF_MIN_MS;
   private retry: unknown = null;
@@ -76,6 +83,7 @@ export class VdeClient implements Link {
     this.mtu = options.mtu ?? DEFAULT_MTU;
     this.memory = options.memory;
     this.timers = options.timers ?? SYSTEM_TIMERS;
+    this.rejoins = options.rejoin ?? true;
     this.join = {
       path: options.path ?? '',
       port: options.port ?? ANY_PORT,
@@ -106,6 +114,15 @@ export class VdeClient implements Link {
 
   get up(): boolean {
     return this.socket !== null;
+  }
+
+  get congested(): boolean {
+    return this.socket !== null && this.socket.backlogged > 0;
+  }
+
+  hold(on: boolean): void {
+    this.held = on;
+    this.socket?.pause(on);
   }
 
   attach(sink: FrameSink): void {
@@ -142,7 +159,9 @@ export class VdeClient implements Link {
       drops: this.drops,
       onGone: down,
     });
+    this.socket.onRoom = () => this.onRoom?.();
     if (this.sink !== null) this.socket.attach(this.sink);
+    if (this.held) this.socket.pause(true);
   }
 
   /** The connection that `ctl` was the lease of has ended. */
@@ -150,7 +169,8 @@ export class VdeClient implements Link {
     if (this.ctl !== ctl || this.closed) return;
     this.release();
     if (this.timers.now() - this.upSince >= LASTING_MS) this.backOffMs = BACK_OFF_MIN_MS;
-    this.schedule();
+    if (this.rejoins) this.schedule();
+    else this.closed = true;
     this.onState?.(false);
   }
 
@@ -159,6 +179,7 @@ export class VdeClient implements Link {
     this.ctl = null;
     this.socket?.close();
     this.socket = null;
+    this.onRoom?.();
   }
 
   private schedule(): void {

@@ -1,5 +1,6 @@
 // The datagram side of a VDE connection, the same for the client and the server: a connected Unix datagram socket on
-// which every datagram is one Ethernet frame.
+// which every datagram is one Ethernet frame. Other descriptors that keep the borders of messages serve as well: sockets
+// of other families, and TAP devices (`deviceCalls`), which are read and written instead.
 //
 // Sending. Frames in the shared FrameMemory are queued by offset and leave at `flush` in one system call. What the
 // kernel does not take then (the peer is slower than we are), and frames in any other memory, are copied into a
@@ -48,7 +49,8 @@ const BUDGET_BYTES = 64 << 20;
 // Beyond some hundred KiB a socket buffer only adds delay.
 const SNDBUF = 512 << 10;
 
-const GONE = new Set(['ECONNREFUSED', 'ENOTCONN', 'ECONNRESET', 'EPIPE']);
+/** The last one: a TAP whose interface was removed. */
+const GONE = new Set(['ECONNREFUSED', 'ENOTCONN', 'ECONNRESET', 'EPIPE', 'EBADFD']);
 
 /** What the sockets of one FrameMemory share. */
 interface Shared {
@@ -71,6 +73,9 @@ function shared(api: NativeApi, memory: FrameMemory): Shared {
 /** The batched calls of a kind of descriptor. */
 export type FrameCalls = Pick<NativeApi, 'recv' | 'send'>;
 
+/** For a descriptor that is no socket: its frames go by read(2) and write(2). */
+export const deviceCalls = (): FrameCalls => ({ recv: native().readFrames, send: native().writeFrames });
+
 export interface VdeSocketOptions {
   memory: FrameMemory;
   /** Longest frame to send, bytes. */
@@ -79,6 +84,10 @@ export interface VdeSocketOptions {
   drops: DropCounters;
   /** How frames go over the descriptor, where it is not a datagram socket. */
   io?: FrameCalls;
+  /** A message of no bytes is the end of the peer, not a word of goodbye to be ignored. Default false. */
+  eof?: boolean;
+  /** There is no connection: that the peer refuses is told here, and concerns one frame. Default: the peer is gone. */
+  onRefused?: () => void;
   /** The peer is gone; called once, never from inside `frame` or `flush`. */
   onGone: () => void;
 }
@@ -87,6 +96,8 @@ export class VdeSocket implements FrameSink {
   private readonly api: NativeApi;
   private readonly io: FrameCalls;
   private readonly fd: number;
+  private readonly eof: boolean;
+  private readonly onRefused: (() => void) | null;
   private readonly memory: FrameMemory;
   private readonly maxTxFrame: number;
   private readonly stats: LinkStats;
@@ -112,6 +123,8 @@ export class VdeSocket implements FrameSink {
     this.api = native();
     this.io = options.io ?? this.api;
     this.fd = fd;
+    this.eof = options.eof ?? false;
+    this.onRefused = options.onRefused ?? null;
     this.memory = options.memory;
     this.maxTxFrame = options.maxTxFrame;
     this.stats = options.stats;
@@ -123,6 +136,9 @@ export class VdeSocket implements FrameSink {
     this.api.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, SNDBUF); // best effort: the system may grant less
   }
 
+  /** The backlog has been sent. */
+  onRoom: (() => void) | null = null;
+
   /** Frames that wait for the peer to make room. */
   get backlogged(): number {
     return this.backlog === null ? 0 : this.backlog.count;
@@ -132,6 +148,12 @@ export class VdeSocket implements FrameSink {
   attach(sink: FrameSink): void {
     this.sink = sink;
     if (!this.closed && !this.gone) this.watch(this.events | READABLE);
+  }
+
+  /** Stops or resumes receiving, from inside a sink too. */
+  pause(on: boolean): void {
+    if (this.sink === null || this.gone) return;
+    this.watch(on ? this.events & ~READABLE : this.events | READABLE);
   }
 
   /** Ends the watch and closes the descriptor; what is queued is dropped. */
@@ -202,6 +224,7 @@ export class VdeSocket implements FrameSink {
       }
     }
     this.watch(this.events & ~WRITABLE);
+    this.onRoom?.();
   }
 
   /** Sends frames of a batch until the kernel takes no more; how many are done with, dropped ones included. */
@@ -214,12 +237,13 @@ export class VdeSocket implements FrameSink {
         this.stats.txFrames += sent;
         for (let i = start + done; i < start + done + sent; i++) this.stats.txBytes += batch.lens[i]!;
         done += sent;
-      } else if (GONE.has(errnoName(sent))) {
+      } else if (this.onRefused === null && GONE.has(errnoName(sent))) {
         this.drops[Drop.TxError]! += count - done;
         this.lose();
         return count;
       } else {
         this.drops[Drop.TxError]!++; // this frame is refused, the next one may not be
+        this.onRefused?.();
         done++;
       }
     }
@@ -286,12 +310,17 @@ export class VdeSocket implements FrameSink {
     for (let round = 0; round < MAX_ROUNDS; round++) {
       const count = this.io.recv(this.fd, rx, rxBase, RX_STRIDE, RX_SLOTS);
       const sink = this.sink;
-      if (count < 0) this.lose();
+      if (count < 0 && this.onRefused !== null) this.onRefused();
+      else if (count < 0) this.lose();
       if (count <= 0 || sink === null) return;
       for (let i = 0; i < count && !this.closed; i++) {
         const len = rx.lens[i]!;
         if (len < MIN_FRAME || len > MAX_RX_FRAME) {
           if (len > 0) this.drops[len < MIN_FRAME ? Drop.FrameTooShort : Drop.FrameTooLong]!++;
+          else if (this.eof) {
+            this.lose();
+            break;
+          }
           continue;
         }
         this.stats.rxFrames++;
@@ -299,7 +328,7 @@ export class VdeSocket implements FrameSink {
         sink.frame(bytes, rx.offs[i]!, len);
       }
       sink.flush();
-      if (count < RX_SLOTS || this.closed) return;
+      if (count < RX_SLOTS || this.closed || (this.events & READABLE) === 0) return;
     }
   }
 

@@ -1,5 +1,5 @@
 // The native addon: file descriptors and bytes, no protocol. native.ts is its only caller and documents what each
-// function does for users. Here: how it works, and what socket.c, batch.c, inet.c, packet.c and watch.c share.
+// function does for users. Here: how it works, and what the other files share.
 //
 // Calls. JavaScript passes plain numbers: descriptors, and small ids of batches and watches, because looking up a
 // number costs a tenth of unwrapping an object. Every argument is checked: a wrong type throws a TypeError; an id,
@@ -26,7 +26,7 @@
 
 #include <stdio.h>
 
-#define ABI 3  // of these files and load.ts: raised when a function changes
+#define ABI 4  // of these files and load.ts: raised when a function changes
 
 // ---- state
 

@@ -125,6 +125,12 @@ static inline napi_value count_or_error(napi_env env, ssize_t rc) {
   X("readFrames", fn_read_frames)     \
   X("writeFrames", fn_write_frames)   \
   X("writeStream", fn_write_stream)   \
+  X("readStream", fn_read_stream)     \
+  X("listen", fn_listen)              \
+  X("accept", fn_accept)              \
+  X("pipe", fn_pipe)                  \
+  X("pipeSize", fn_pipe_size)         \
+  X("ownGroup", fn_own_group)         \
   X("packet", fn_packet)              \
   X("recvPackets", fn_recv_packets)   \
   X("sendPackets", fn_send_packets)   \

@@ -8,7 +8,7 @@
 
 #define MAX_CAPACITY 1024  // frames in a batch: UIO_MAXIOV, the limit of one sendmmsg or writev
 
-static struct batch *get_batch(napi_env env, struct state *st, napi_value v) {
+struct batch *get_batch(napi_env env, struct state *st, napi_value v) {
   double id;
   if (!get_integer(env, v, "batch", 0, UINT32_MAX, &id)) return NULL;
   struct batch *b = table_get(&st->batches, id);

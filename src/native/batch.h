@@ -44,6 +44,9 @@ struct transmit {
   struct batch *b;
 };
 
+// The batch whose id `v` is, or NULL: an exception was thrown.
+struct batch *get_batch(napi_env env, struct state *st, napi_value v);
+
 // False: an exception was thrown.
 bool get_receive(napi_env env, napi_callback_info info, struct receive *r);
 bool get_transmit(napi_env env, napi_callback_info info, struct transmit *t);

@@ -7,7 +7,7 @@ import { arch, platform } from 'node:process';
 import { fileURLToPath } from 'node:url';
 
 /** Must equal ABI in addon.c; a binary of another one is refused. */
-const ABI = 3;
+const ABI = 4;
 
 /** What addon.c exports. Batches and watches are ids here; native.ts gives them objects. */
 export interface Addon {
@@ -35,6 +35,12 @@ export interface Addon {
   readFrames(fd: number, batch: number, base: number, stride: number, max: number): number;
   writeFrames(fd: number, batch: number, start: number, count: number): number;
   writeStream(fd: number, batch: number, start: number, count: number): number;
+  readStream(fd: number, batch: number, base: number, len: number): number;
+  listen(fd: number, backlog: number): number;
+  accept(fd: number): number;
+  pipe(ends: Int32Array): number;
+  pipeSize(fd: number, size: number): number;
+  ownGroup(): number;
   packet(index: number, promiscuous: boolean): number;
   recvPackets(fd: number, batch: number, base: number, stride: number, max: number): number;
   sendPackets(fd: number, batch: number, start: number, count: number): number;

@@ -85,6 +85,15 @@ export interface NativeApi {
   /** Opens a TAP interface: IFF_TAP | IFF_NO_PI, and IFF_VNET_HDR when asked (10-byte header). The descriptor or -errno. */
   tap(name: string, vnetHeader: boolean): number;
   close(fd: number): number;
+  listen(fd: number, backlog: number): number;
+  /** The descriptor of the next connection, or -errno (-EAGAIN: none waits). */
+  accept(fd: number): number;
+  /** A pipe: `ends[0]` is to be read, `ends[1]` to be written. Unlike all others its ends block: children get them. */
+  pipe(ends: Int32Array): number;
+  /** Sets how many bytes a pipe holds; 0 leaves it as it is. What it holds now, or -errno. */
+  pipeSize(fd: number, size: number): number;
+  /** Makes the process the leader of a process group of its own (setpgid(2)). */
+  ownGroup(): number;
 
   // ---- batches
   /** Makes a batch of up to `capacity` frames (1 to 1024) inside `memory`, which is kept alive by it. */
@@ -125,6 +134,8 @@ export interface NativeApi {
   writeFrames(fd: number, batch: Batch, start: number, count: number): number;
   /** Gathers frames `start` to `start + count - 1` into one stream write; bytes taken, 0 on EAGAIN, or -errno. */
   writeStream(fd: number, batch: Batch, start: number, count: number): number;
+  /** Reads up to `len` bytes of a stream to `base` in the batch's memory; 0 is its end, -EAGAIN that none wait. */
+  readStream(fd: number, batch: Batch, base: number, len: number): number;
 
   // ---- network interfaces
   /** A packet socket (AF_PACKET) bound to the interface `index`; the descriptor, or -errno (-EPERM: no CAP_NET_RAW). */
@@ -277,6 +288,11 @@ const faceOf = (addon: Addon): NativeApi => ({
   flock: addon.flock,
   tap: addon.tap,
   close: addon.close,
+  listen: addon.listen,
+  accept: addon.accept,
+  pipe: addon.pipe,
+  pipeSize: addon.pipeSize,
+  ownGroup: addon.ownGroup,
 
   recvError: addon.recvError,
   ifIndex: addon.ifIndex,
@@ -292,6 +308,7 @@ const faceOf = (addon: Addon): NativeApi => ({
   readFrames: (fd, batch, base, stride, max) => addon.readFrames(fd, SlabBatch.id(batch), base, stride, max),
   writeFrames: (fd, batch, start, count) => addon.writeFrames(fd, SlabBatch.id(batch), start, count),
   writeStream: (fd, batch, start, count) => addon.writeStream(fd, SlabBatch.id(batch), start, count),
+  readStream: (fd, batch, base, len) => addon.readStream(fd, SlabBatch.id(batch), base, len),
   recvPackets: (fd, batch, base, stride, max) => addon.recvPackets(fd, SlabBatch.id(batch), base, stride, max),
   sendPackets: (fd, batch, start, count) => addon.sendPackets(fd, SlabBatch.id(batch), start, count),
 

@@ -23,23 +23,28 @@ async function pair(t: ExecutionContext): Promise<[Socket, Socket]> {
 }
 
 linkCompliance(test, 'plug stream', async (t) => {
+  const memory = new FrameMemory(1 << 20);
   const [one, two] = await pair(t);
   const [three, four] = await pair(t);
-  const a = plugStream({ input: one, output: three });
-  const b = plugStream({ input: four, output: two });
-  return { a, b, memory: new FrameMemory(1 << 20) };
+  const a = plugStream({ memory, input: one, output: three });
+  const b = plugStream({ memory, input: four, output: two });
+  return { a, b, memory };
 });
 
 test('what is not a pipe is refused', (t) => {
-  const error = t.throws(() => plugStream({ input: new PassThrough(), output: new PassThrough() }), {
-    code: 'ERR_VDE_SYSTEM',
-  });
+  const error = t.throws(
+    () => plugStream({ memory: new FrameMemory(), input: new PassThrough(), output: new PassThrough() }),
+    {
+      code: 'ERR_VDE_SYSTEM',
+    },
+  );
   t.regex(error.message, /standard input is not a pipe/);
 });
 
 const echo = `
+  import { FrameMemory } from '${new URL('../../src/core/frame.ts', import.meta.url).href}';
   import { plugStream } from '${new URL('../../src/link/plug-stream.ts', import.meta.url).href}';
-  const link = plugStream();
+  const link = plugStream({ memory: new FrameMemory() });
   link.attach({ frame: (b, off, len) => link.tx.frame(b, off, len), flush: () => link.tx.flush() });
   link.onEnd = (why) => { process.stderr.write(String(why)); process.exit(); };
 `;

@@ -1,0 +1,5 @@
+// Entry of bin/vde_plug2tap.
+
+import { main } from './vde_plug2tap.ts';
+
+await main(process.argv.slice(2));
