@@ -3,7 +3,8 @@
 // The rules, in the order in which a word is looked at (those of GNU getopt; deviations are marked *):
 //
 //   --            everything after it is positional
-//   -             positional; so is a word without a dash, wherever it stands
+//   -             positional; so is a word without a dash, wherever it stands; where a command hands words on (`rest`),
+//                 everything after the first one is positional too
 //   --name        long name: exact, else a prefix. A prefix of two names of one option is fine*; of two options it is an
 //                 error that names the candidates. Names the original command has are preferred*, so that abbreviations
 //                 in old scripts keep their meaning.
@@ -62,8 +63,13 @@ class ArgvReader {
         this.positionals.push(...this.words.slice(this.next));
         break;
       }
-      if (word === '-' || !word.startsWith('-')) this.positionals.push(word);
-      else if (word.startsWith('--')) this.long(word, this.findLong(word.slice(2), word) ?? this.unknown(word));
+      if (word === '-' || !word.startsWith('-')) {
+        this.positionals.push(word);
+        if (!this.spec.positionals.some(({ rest }) => rest)) continue;
+        this.positionals.push(...this.words.slice(this.next));
+        break;
+      }
+      if (word.startsWith('--')) this.long(word, this.findLong(word.slice(2), word) ?? this.unknown(word));
       else this.singleDash(word);
     }
     return { argv: [...this.out, '--', ...this.positionals], immediate: this.immediate };

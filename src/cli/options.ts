@@ -48,6 +48,16 @@ export interface Example {
   readonly what: string;
 }
 
+export interface Positional {
+  readonly name: string;
+  readonly help: string;
+  /**
+   * Takes all words that are left, as they are. From the first positional word of such a command on nothing is an option
+   * of ours any more: the words belong to another program or to a console.
+   */
+  readonly rest?: true;
+}
+
 export interface CommandSpec {
   readonly name: string;
   /** One line, no full stop: "user-mode NAT router for VDE networks". */
@@ -57,7 +67,7 @@ export interface CommandSpec {
   /** Paragraphs for --help (the first only), man page and reference. */
   readonly description: readonly string[];
   /** Positional arguments: name and help; more words than listed are refused. */
-  readonly positionals: readonly { readonly name: string; readonly help: string }[];
+  readonly positionals: readonly Positional[];
   readonly options: readonly OptionSpec[];
   readonly exitStatus: readonly ExitStatus[];
   readonly examples: readonly Example[];

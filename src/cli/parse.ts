@@ -44,7 +44,9 @@ export function buildCommand(spec: CommandSpec): {
     .configureOutput({ writeOut: () => {}, writeErr: () => {} })
     .helpOption(false)
     .allowExcessArguments(false);
-  for (const positional of spec.positionals) command.argument(`[${positional.name}]`, positional.help);
+  for (const positional of spec.positionals) {
+    command.argument(`[${positional.name}${positional.rest ? '...' : ''}]`, positional.help);
+  }
   const options = new Map<string, Option>();
   const sequence: { key: string; value: string }[] = [];
   for (const optionSpec of spec.options) {
