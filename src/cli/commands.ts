@@ -2,5 +2,7 @@
 
 import type { CommandSpec } from './options.ts';
 import { SLIRPVDE } from './slirpvde-options.ts';
+import { UNIXCMD } from './unixcmd-options.ts';
+import { UNIXTERM, VDETERM } from './vdeterm-options.ts';
 
-export const COMMANDS: readonly CommandSpec[] = [SLIRPVDE];
+export const COMMANDS: readonly CommandSpec[] = [SLIRPVDE, UNIXCMD, UNIXTERM, VDETERM];

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
-import { commandsOfHelp, ConsoleClient, completions, MAX_ANSWER } from '../../src/mgmt/console-client.ts';
+import { ConsoleClient, commandsOfHelp, completions, MAX_ANSWER } from '../../src/mgmt/console-client.ts';
 import { ConsoleParser, MAX_LINE } from '../../src/mgmt/console-parser.ts';
 
 /** What the parser tells of a text, one word and the line each; the text comes in the pieces given. */
@@ -41,7 +41,17 @@ const cases: { name: string; give: string; want: string[]; end?: boolean }[] = [
   {
     name: 'a dot inside the data does not end it',
     give: `${BANNER}0000 DATA END WITH '.'\na\n.\nb\n.\n\nvde$ c\n.\n1000 Success\n\nvde$ `,
-    want: [...GREETED, 'data a', 'data .', 'data b', 'prompt vde', 'text c', 'text .', 'status 0 Success', 'prompt vde'],
+    want: [
+      ...GREETED,
+      'data a',
+      'data .',
+      'data b',
+      'prompt vde',
+      'text c',
+      'text .',
+      'status 0 Success',
+      'prompt vde',
+    ],
   },
   {
     name: 'dots and empty lines',
@@ -111,7 +121,17 @@ for (const { name, give, want, end } of cases) {
 }
 
 test('ConsoleParser: any split of any session tells the same', (t) => {
-  const part = fc.constantFrom('.', '\n', 'vde$ ', '1000 Success\n', "0000 DATA END WITH '.'\n", '3021 e\n', 'ü', '\r', '9');
+  const part = fc.constantFrom(
+    '.',
+    '\n',
+    'vde$ ',
+    '1000 Success\n',
+    "0000 DATA END WITH '.'\n",
+    '3021 e\n',
+    'ü',
+    '\r',
+    '9',
+  );
   fc.assert(
     fc.property(fc.array(part, { maxLength: 40 }), fc.array(fc.nat(200), { maxLength: 10 }), (parts, cuts) => {
       const bytes = Buffer.from(`${BANNER}${parts.join('')}`);
