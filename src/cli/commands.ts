@@ -3,6 +3,7 @@
 import type { CommandSpec } from './options.ts';
 import { SLIRPVDE } from './slirpvde-options.ts';
 import { UNIXCMD } from './unixcmd-options.ts';
+import { VDEKVM, VDEQ, VDEQEMU } from './vdeq-options.ts';
 import { UNIXTERM, VDETERM } from './vdeterm-options.ts';
 
-export const COMMANDS: readonly CommandSpec[] = [SLIRPVDE, UNIXCMD, UNIXTERM, VDETERM];
+export const COMMANDS: readonly CommandSpec[] = [SLIRPVDE, UNIXCMD, UNIXTERM, VDEKVM, VDEQ, VDEQEMU, VDETERM];
