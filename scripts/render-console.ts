@@ -4,7 +4,10 @@ import { SystemClock } from '../src/core/clock.ts';
 import { FrameMemory } from '../src/core/frame.ts';
 import { TimerWheel } from '../src/core/timer-wheel.ts';
 import { createNodeHostNet } from '../src/host/node-host-net.ts';
-import { CapturedLink, memoryPair } from '../src/link/index.ts';
+import { Autolinks } from '../src/lab/autolink.ts';
+import { AUTOLINK_EVENTS, autolinkCommands } from '../src/lab/autolink-commands.ts';
+import { ConsoleSwitchControl } from '../src/lab/switch-control.ts';
+import { CapturedLink, memoryPair, SYSTEM_TIMERS } from '../src/link/index.ts';
 import { Captures } from '../src/mgmt/captures.ts';
 import {
   type ConsoleEntry,
@@ -79,6 +82,21 @@ function slirpvdeTable(): readonly ConsoleEntry[] {
   return consoleTable(slirpvdeCommands(options, () => {}));
 }
 
+function autolinkTable(): readonly ConsoleEntry[] {
+  const links = new Autolinks({
+    sock: '',
+    control: new ConsoleSwitchControl(''),
+    run: () => ({ stop: () => {} }),
+    timers: SYSTEM_TIMERS,
+    checkMs: 0,
+    retryMs: 0,
+    slowMs: 0,
+    log: () => {},
+    changed: () => {},
+  });
+  return consoleTable(autolinkCommands(links, () => ''));
+}
+
 /** Consoles by command. */
 export const CONSOLES: readonly ConsoleDoc[] = [
   {
@@ -87,6 +105,13 @@ export const CONSOLES: readonly ConsoleDoc[] = [
     entries: slirpvdeTable(),
     events: Object.values(EVENTS),
     notes: ['`lease` is there with DHCP only, `port` and `hash` only while slirpvde is the switch too.'],
+  },
+  {
+    name: 'vde_autolink',
+    prompt: 'VDEal',
+    entries: autolinkTable(),
+    events: Object.values(AUTOLINK_EVENTS),
+    notes: [],
   },
 ];
 

@@ -3,7 +3,17 @@
 import type { CommandSpec } from './options.ts';
 import { SLIRPVDE } from './slirpvde-options.ts';
 import { UNIXCMD } from './unixcmd-options.ts';
+import { VDE_AUTOLINK } from './vde_autolink-options.ts';
 import { VDEKVM, VDEQ, VDEQEMU } from './vdeq-options.ts';
 import { UNIXTERM, VDETERM } from './vdeterm-options.ts';
 
-export const COMMANDS: readonly CommandSpec[] = [SLIRPVDE, UNIXCMD, UNIXTERM, VDEKVM, VDEQ, VDEQEMU, VDETERM];
+export const COMMANDS: readonly CommandSpec[] = [
+  SLIRPVDE,
+  UNIXCMD,
+  UNIXTERM,
+  VDE_AUTOLINK,
+  VDEKVM,
+  VDEQ,
+  VDEQEMU,
+  VDETERM,
+];

@@ -11,3 +11,4 @@ export { QemuDgramLink } from './qemu-dgram.ts';
 export { MAX_STREAM_MTU, QemuStreamDialer, QemuStreamServer } from './qemu-stream.ts';
 export { VdeClient, type VdeClientOptions } from './vde-client.ts';
 export { VdeEndpoint, VdeServer, type VdeServerOptions } from './vde-server.ts';
+export { SYSTEM_TIMERS, type Timers } from './timers.ts';
