@@ -1,9 +1,10 @@
 // docs/reference/console-NAME.md from the command tables of the consoles.
 
 import { SystemClock } from '../src/core/clock.ts';
-import { FrameMemory } from '../src/core/frame.ts';
+import { FrameArena, FrameMemory } from '../src/core/frame.ts';
 import { TimerWheel } from '../src/core/timer-wheel.ts';
 import { createNodeHostNet } from '../src/host/node-host-net.ts';
+import { Forwarder } from '../src/l3/index.ts';
 import { Autolinks } from '../src/lab/autolink.ts';
 import { AUTOLINK_EVENTS, autolinkCommands } from '../src/lab/autolink-commands.ts';
 import { ConsoleSwitchControl } from '../src/lab/switch-control.ts';
@@ -17,6 +18,7 @@ import {
   MAX_LINE,
   MAX_QUEUED,
 } from '../src/mgmt/console.ts';
+import { L3_EVENTS, l3Commands } from '../src/mgmt/l3-commands.ts';
 import { EVENTS, slirpvdeCommands } from '../src/mgmt/slirpvde-console.ts';
 import { Router } from '../src/router/index.ts';
 import { MemoryLeaseStore } from '../src/services/index.ts';
@@ -97,6 +99,11 @@ function autolinkTable(): readonly ConsoleEntry[] {
   return consoleTable(autolinkCommands(links, () => ''));
 }
 
+function l3Table(): readonly ConsoleEntry[] {
+  const arena = new FrameArena(new FrameMemory(), 0);
+  return consoleTable(l3Commands(new Forwarder(arena, new TimerWheel(new SystemClock())), []));
+}
+
 /** Consoles by command. */
 export const CONSOLES: readonly ConsoleDoc[] = [
   {
@@ -111,6 +118,13 @@ export const CONSOLES: readonly ConsoleDoc[] = [
     prompt: 'VDEal',
     entries: autolinkTable(),
     events: Object.values(AUTOLINK_EVENTS),
+    notes: [],
+  },
+  {
+    name: 'vde_l3',
+    prompt: 'VDE-L3',
+    entries: l3Table(),
+    events: Object.values(L3_EVENTS),
     notes: [],
   },
 ];

@@ -4,6 +4,7 @@ import type { CommandSpec } from './options.ts';
 import { SLIRPVDE } from './slirpvde-options.ts';
 import { UNIXCMD } from './unixcmd-options.ts';
 import { VDE_AUTOLINK } from './vde_autolink-options.ts';
+import { VDE_L3 } from './vde_l3-options.ts';
 import { VDEKVM, VDEQ, VDEQEMU } from './vdeq-options.ts';
 import { UNIXTERM, VDETERM } from './vdeterm-options.ts';
 
@@ -12,6 +13,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   UNIXCMD,
   UNIXTERM,
   VDE_AUTOLINK,
+  VDE_L3,
   VDEKVM,
   VDEQ,
   VDEQEMU,

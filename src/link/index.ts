@@ -2,6 +2,7 @@
 
 export { groupId, nameOfUser } from './accounts.ts';
 export { CapturedLink, CaptureFile, type CaptureOptions } from './capture.ts';
+export { FrameRing, plainSlots } from './frame-ring.ts';
 export type { FrameStream, StreamEnd } from './frame-stream.ts';
 export { LocalSocket, type LocalSocketOptions } from './local-socket.ts';
 export { defaultControlDirectory } from './locate.ts';
@@ -9,6 +10,6 @@ export { type MemoryLink, type MemoryPairOptions, memoryPair } from './memory.ts
 export { plugStream } from './plug-stream.ts';
 export { QemuDgramLink } from './qemu-dgram.ts';
 export { MAX_STREAM_MTU, QemuStreamDialer, QemuStreamServer } from './qemu-stream.ts';
+export { SYSTEM_TIMERS, type Timers } from './timers.ts';
 export { VdeClient, type VdeClientOptions } from './vde-client.ts';
 export { VdeEndpoint, VdeServer, type VdeServerOptions } from './vde-server.ts';
-export { SYSTEM_TIMERS, type Timers } from './timers.ts';
