@@ -13,11 +13,16 @@ export class ServedConsole {
   }
 
   /** Opens the socket and serves it. Rejects like LocalSocket.open, and leaves nothing behind then. */
-  static async open(path: string, mode: number, options: ConsoleOptions): Promise<ServedConsole> {
-    const socket = await LocalSocket.open({ path, mode });
-    const console = new Console(options);
-    await console.listen(socket.fd);
-    return new ServedConsole(console, socket);
+  static async open(path: string, mode: number, options: ConsoleOptions, gid = -1): Promise<ServedConsole> {
+    const socket = await LocalSocket.open({ path, mode, gid });
+    try {
+      const console = new Console(options);
+      await console.listen(socket.fd);
+      return new ServedConsole(console, socket);
+    } catch (error) {
+      socket.release();
+      throw error;
+    }
   }
 
   event(category: EventCategory, text: string): void {
