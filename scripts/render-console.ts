@@ -1,10 +1,14 @@
 // docs/reference/console-NAME.md from the command tables of the consoles.
 
 import { SystemClock } from '../src/core/clock.ts';
-import { FrameMemory } from '../src/core/frame.ts';
+import { FrameArena, FrameMemory } from '../src/core/frame.ts';
 import { TimerWheel } from '../src/core/timer-wheel.ts';
 import { createNodeHostNet } from '../src/host/node-host-net.ts';
-import { CapturedLink, memoryPair } from '../src/link/index.ts';
+import { Forwarder } from '../src/l3/index.ts';
+import { Autolinks } from '../src/lab/autolink.ts';
+import { AUTOLINK_EVENTS, autolinkCommands } from '../src/lab/autolink-commands.ts';
+import { ConsoleSwitchControl } from '../src/lab/switch-control.ts';
+import { CapturedLink, memoryPair, SYSTEM_TIMERS } from '../src/link/index.ts';
 import { Captures } from '../src/mgmt/captures.ts';
 import {
   type ConsoleEntry,
@@ -14,6 +18,7 @@ import {
   MAX_LINE,
   MAX_QUEUED,
 } from '../src/mgmt/console.ts';
+import { L3_EVENTS, l3Commands } from '../src/mgmt/l3-commands.ts';
 import { EVENTS, slirpvdeCommands } from '../src/mgmt/slirpvde-console.ts';
 import { MARKOV, PROMPT, WIREFILTER_COMMANDS } from '../src/mgmt/wirefilter-console.ts';
 import { Router } from '../src/router/index.ts';
@@ -80,6 +85,26 @@ function slirpvdeTable(): readonly ConsoleEntry[] {
   return consoleTable(slirpvdeCommands(options, () => {}));
 }
 
+function autolinkTable(): readonly ConsoleEntry[] {
+  const links = new Autolinks({
+    sock: '',
+    control: new ConsoleSwitchControl(''),
+    run: () => ({ stop: () => {} }),
+    timers: SYSTEM_TIMERS,
+    checkMs: 0,
+    retryMs: 0,
+    slowMs: 0,
+    log: () => {},
+    changed: () => {},
+  });
+  return consoleTable(autolinkCommands(links, () => ''));
+}
+
+function l3Table(): readonly ConsoleEntry[] {
+  const arena = new FrameArena(new FrameMemory(), 0);
+  return consoleTable(l3Commands(new Forwarder(arena, new TimerWheel(new SystemClock())), []));
+}
+
 /** Consoles by command. */
 export const CONSOLES: readonly ConsoleDoc[] = [
   {
@@ -103,6 +128,20 @@ export const CONSOLES: readonly ConsoleDoc[] = [
       'Steps of the chain come to who sent `markov-debug 1`, as `38NN Node A "name" -> B "name"` with 3800 and the number of ' +
         'the new state in decimal.',
     ],
+  },
+  {
+    name: 'vde_autolink',
+    prompt: 'VDEal',
+    entries: autolinkTable(),
+    events: Object.values(AUTOLINK_EVENTS),
+    notes: [],
+  },
+  {
+    name: 'vde_l3',
+    prompt: 'VDE-L3',
+    entries: l3Table(),
+    events: Object.values(L3_EVENTS),
+    notes: [],
   },
 ];
 

@@ -91,6 +91,8 @@ export const DROP_REASONS = {
   FlowForeign: 'Packet for a flow that belongs to another guest.',
   HostUnreachable: 'The host has no route, no permission or no resources for the destination.',
   HostSendFull: 'The host socket did not take the datagram.',
+  NoRoute: 'No route to the IPv4 destination (answered with ICMP).',
+  ShaperFull: 'The queue of the traffic shaping of an interface was full.',
   // services
   DhcpMalformed: 'DHCP message that cannot be parsed.',
   DhcpIgnored: 'DHCP message that is not for this server or not answered in this state.',

@@ -3,14 +3,14 @@
 
 import type { DropCounters } from '../core/drop.ts';
 import type { Link } from '../core/frame.ts';
-import { LocalSocket } from '../link/index.ts';
 import type { Router } from '../router/index.ts';
 import type { Switch } from '../switch/index.ts';
 import type { Captures } from './captures.ts';
 import { ipText, sizeText } from './columns.ts';
-import { Console, type ConsoleEntry, type EventCategory } from './console.ts';
+import type { ConsoleEntry, ConsoleOptions, EventCategory } from './console.ts';
 import { data } from './replies.ts';
 import { type LogControl, routerCommands } from './router-commands.ts';
+import { ServedConsole } from './served-console.ts';
 import { switchCommands } from './switch-commands.ts';
 
 /** What the console is told about the process that it belongs to. */
@@ -53,37 +53,34 @@ export const EVENTS = {
 } as const satisfies Record<string, EventCategory>;
 
 export class SlirpvdeConsole {
-  private readonly console: Console;
-  private readonly socket: LocalSocket;
+  private readonly served: ServedConsole;
 
-  private constructor(console: Console, socket: LocalSocket) {
-    this.console = console;
-    this.socket = socket;
+  private constructor(served: ServedConsole) {
+    this.served = served;
   }
 
   /** Opens the socket and serves it. Rejects like LocalSocket.open, and leaves nothing behind then. */
   static async open(options: SlirpvdeConsoleOptions): Promise<SlirpvdeConsole> {
-    const socket = await LocalSocket.open({ path: options.path, mode: options.mode, gid: options.gid });
-    const served: Console = new Console({
+    const { path, mode, gid } = options;
+    const console: ConsoleOptions = {
       banner: bannerOf(options.version),
       prompt: 'slirpvde',
       entries: slirpvdeCommands(options, (what, text) => served.event(EVENTS[what], text)),
       events: Object.values(EVENTS),
       shutdown: options.shutdown,
       report: options.report,
-    });
-    await served.listen(socket.fd);
-    return new SlirpvdeConsole(served, socket);
+    };
+    const served: ServedConsole = await ServedConsole.open(path, mode, console, gid);
+    return new SlirpvdeConsole(served);
   }
 
   /** A line of the log, for clients that follow it. */
   logged(line: string): void {
-    this.console.event(EVENTS.log, line);
+    this.served.event(EVENTS.log, line);
   }
 
-  async close(): Promise<void> {
-    this.socket.release();
-    await this.console.close();
+  close(): Promise<void> {
+    return this.served.close();
   }
 }
 

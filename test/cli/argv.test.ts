@@ -1,8 +1,9 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { normaliseArgv } from '../../src/cli/argv.ts';
-import { buildCommand } from '../../src/cli/parse.ts';
+import { buildCommand, parseCommandLine } from '../../src/cli/parse.ts';
 import { SLIRPVDE } from '../../src/cli/slirpvde-options.ts';
+import { UNIXCMD } from '../../src/cli/unixcmd-options.ts';
 import { UsageError } from '../../src/cli/usage-error.ts';
 
 /** Words split at blanks; the normal form without the `--` when nothing follows it. */
@@ -204,4 +205,18 @@ test('any words give a normal form or a usage error', (t) => {
     { numRuns: 3000 },
   );
   t.false(failed, `seed ${seed}: ${JSON.stringify(counterexample)}`);
+});
+
+test('a command that hands words on takes options in front of them only', (t) => {
+  const line = ['-s', '/x', '--timeout=5', 'port/print', '-s', '--', '-v'];
+  const { values, positionals } = parseCommandLine(UNIXCMD, line);
+  t.deepEqual(
+    [...values],
+    [
+      ['sock', '/x'],
+      ['timeout', '5'],
+    ],
+  );
+  t.deepEqual(positionals, ['port/print', '-s', '--', '-v']);
+  t.deepEqual(parseCommandLine(UNIXCMD, ['--', '-v', 'x']).positionals, ['-v', 'x']);
 });

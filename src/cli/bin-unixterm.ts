@@ -1,0 +1,5 @@
+// Entry of bin/unixterm.
+
+import { main } from './unixterm.ts';
+
+await main(process.argv.slice(2));

@@ -1,0 +1,5 @@
+// Entry of bin/vde_l3.
+
+import { main } from './vde_l3.ts';
+
+await main(process.argv.slice(2));

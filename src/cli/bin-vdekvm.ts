@@ -1,0 +1,6 @@
+// Entry of bin/vdekvm.
+
+import { main } from './vdeq.ts';
+import { VDEKVM } from './vdeq-options.ts';
+
+await main(VDEKVM, process.argv.slice(2));

@@ -1,0 +1,6 @@
+// Entry of bin/vdeqemu.
+
+import { main } from './vdeq.ts';
+import { VDEQEMU } from './vdeq-options.ts';
+
+await main(VDEQEMU, process.argv.slice(2));
