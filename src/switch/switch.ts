@@ -102,7 +102,7 @@ export class Switch implements Ingress {
   private readonly wheel: TimerWheel;
   private readonly memory: FrameMemory | null;
   private retagger: Retagger | null = null;
-  /** Floods on the stack that may have frames in the retagger's arena. */
+  /** Calls on the stack that have frames in the retagger's arena to hand out. */
   private retagging = 0;
   private hubMode = false;
   private treeMode: TreeMode = 'off';
@@ -436,7 +436,9 @@ export class Switch implements Ingress {
     const retagger = (this.retagger ??= new Retagger(this.memory));
     const length = retagger.make(form, b, off, len, to.vlan.id);
     const at = retagger.kept ? retagger.off : -1;
+    this.retagging++;
     this.output(to.port, retagger.bytes, retagger.off, length);
+    this.retagging--;
     return at;
   }
 
@@ -561,7 +563,10 @@ export class Switch implements Ingress {
       enabled: (port) => {
         if (port.active) this.vlans.activate(port);
       },
-      removed: (port) => this.storm.forget(port.number),
+      removed: (port) => {
+        this.storm.forget(port.number);
+        this.mirror.remove(port.number);
+      },
     };
   }
 

@@ -235,6 +235,10 @@ test('a mirror gets copies of what goes in and out of its ports, and nothing els
   links[3]!.receive(frame(9, ALL, 9));
   t.deepEqual(takeAll(links), [[], [], [], []], 'the destination says nothing');
   t.is(sw.mirror.get(4)!.frames, 3);
+  sw.admin.create(9);
+  sw.mirrorTo(9, [1], 'in');
+  sw.admin.remove(9);
+  t.is(sw.mirror.get(9), null, 'a session ends with its port');
   t.is(sw.mirrorTo(4, null, 'in'), null);
   links[1]!.receive(frame(2, 1, 5));
   t.deepEqual(takeAll(links), [[5], [], [], [5]]);
