@@ -8,7 +8,6 @@ import { SystemClock } from '../core/clock.ts';
 import { VdeError } from '../core/errors.ts';
 import { FrameMemory, type Link } from '../core/frame.ts';
 import { TimerWheel } from '../core/timer-wheel.ts';
-import { LeaseFile } from '../host/lease-file.ts';
 import { openFiles, openFilesLimit } from '../host/limits.ts';
 import { createNodeHostNet } from '../host/node-host-net.ts';
 import { OwnAddresses } from '../host/own-addresses.ts';
@@ -22,6 +21,7 @@ import { Router, type RouterOptions } from '../router/index.ts';
 import { MemoryLeaseStore } from '../services/index.ts';
 import { descriptorShares } from './descriptors.ts';
 import type { Forward } from './forward.ts';
+import { openLeases } from './lease-lock.ts';
 import { LOG_LEVELS, type Log } from './log.ts';
 import type { SlirpvdeConfig } from './slirpvde-config.ts';
 import { attach, type Closer } from './slirpvde-link.ts';
@@ -159,8 +159,8 @@ function dhcpOptions(
   const { dhcp, network, domain } = config;
   if (dhcp === null) return null;
   const { leases, search, searchOfHost } = dhcp;
-  const file = leases === null ? null : new LeaseFile({ path: leases, wheel, warn: (line) => log.warn(line) });
-  if (file !== null) closers.push(() => file.close());
+  const warn = (line: string): void => log.warn(line);
+  const file = leases === null ? null : openLeases({ path: leases, wheel, warn }, (closer) => closers.push(closer));
   return {
     network,
     dns: [config.nameserver],
