@@ -1,6 +1,6 @@
-// The neighbor cache: which MAC address each guest address has (RFC 826 for IPv4; states as RFC 4861 section 7.3.2).
+// The neighbor cache: which MAC address each guest address has, for both families (RFC 826; RFC 4861 section 7.3).
 //
-// Entries come from ARP messages and from packets of guests that never asked for us. They are defended: a station that
+// Entries come from ARP and Neighbor Discovery messages and from packets of guests that never asked for us. They are defended: a station that
 // claims an address whose owner was heard of is not believed before the owner has failed to answer three unicast
 // probes, a second apart. So a guest cannot take over another's flows, and a guest that came back with a new MAC
 // address is served again within about four seconds (at once when the DHCP server bound the address anew: `assign`).
@@ -9,21 +9,28 @@
 //   REACHABLE   heard of within REACHABLE_MS
 //   PROBE       asked by unicast: silent for too long while we send, or its address is claimed by another MAC
 //
-// An entry that is silent and not used simply stays REACHABLE in name; it is probed when the next packet is sent to it.
-// Bounds: MAX_ENTRIES in all, MAX_INCOMPLETE unresolved, MAX_WAITING packets each, 100 solicitations per second. A full
+// An entry that is silent and not used simply stays REACHABLE in name; it is probed when the next packet is sent to it:
+// what RFC 4861 calls STALE, without the wait of DELAY, since everything that a guest sends confirms its entry here.
+// A station has any number of addresses (IPv6 ones above all). Entries of one MAC address share a Station, by which the
+// router counts what one guest may have; an entry keeps its station while it carries flows.
+//
+// Bounds: MAX_ENTRIES in all, MAX_PER_STATION of one MAC address (its own oldest makes room), MAX_INCOMPLETE unresolved, MAX_WAITING packets each, 100 solicitations per second. A full
 // table evicts the oldest unresolved entry, then the entry that was silent for longest and carries no flows.
 //
 // The cache knows no messages: `solicit` is given by the IP layer and sends ARP requests (or neighbor solicitations).
 
+import { MAPPED } from '../core/address.ts';
 import type { Clock } from '../core/clock.ts';
 import { Drop, type DropCounters } from '../core/drop.ts';
 import { copyBytes } from '../core/frame.ts';
 import type { Timer, TimerWheel } from '../core/timer-wheel.ts';
+import { TYPE_IPV4, TYPE_IPV6 } from '../wire/ethernet.ts';
 
 export const NeighborState = { Incomplete: 0, Reachable: 1, Probe: 2 } as const;
 export type NeighborState = (typeof NeighborState)[keyof typeof NeighborState];
 
 const MAX_ENTRIES = 1024;
+const MAX_PER_STATION = 64;
 const MAX_INCOMPLETE = 256;
 const MAX_WAITING = 3;
 const REACHABLE_MS = 60_000;
@@ -32,15 +39,31 @@ const MAX_SOLICITS = 3; // RFC 4861 section 10, MAX_MULTICAST_SOLICIT and MAX_UN
 const SOLICITS_PER_SECOND = 100;
 const BUCKETS = 1024;
 
+/** What has one or more of the addresses: a MAC address, or something not known yet. */
+export class Station {
+  /** MAC address as one number; -1: not known. */
+  readonly mac: number;
+  /** Entries of it. */
+  entries = 0;
+
+  constructor(mac: number) {
+    this.mac = mac;
+  }
+}
+
 /** One guest address and the station that has it. */
 export class Neighbor {
   readonly w0: number;
   readonly w1: number;
   readonly w2: number;
   readonly w3: number;
+  readonly isIpv4: boolean;
+  /** EtherType of packets to it. */
+  readonly etherType: number;
   /** MAC address: first two bytes, last four bytes (signed). */
   macHi = 0;
   macLo = 0;
+  station: Station = new Station(-1);
   state: NeighborState = NeighborState.Incomplete;
   /** Grows with every change of MAC or state: prepared headers compare it instead of the address. */
   version = 1;
@@ -64,6 +87,8 @@ export class Neighbor {
     this.w1 = w1;
     this.w2 = w2;
     this.w3 = w3;
+    this.isIpv4 = w2 === MAPPED && (w0 | w1) === 0;
+    this.etherType = this.isIpv4 ? TYPE_IPV4 : TYPE_IPV6;
   }
 
   get resolved(): boolean {
@@ -92,6 +117,7 @@ export class NeighborCache {
   private readonly solicit: (n: Neighbor, unicast: boolean) => void;
   private readonly release: (n: Neighbor, frame: Uint8Array) => void;
   private readonly timer: Timer;
+  private readonly stations = new Map<number, Station>();
   /** Entries that are being asked for, INCOMPLETE or PROBE. */
   private readonly pending = new Set<Neighbor>();
   private incomplete = 0;
@@ -142,7 +168,11 @@ export class NeighborCache {
    * Returns the entry when it is (or now became) that station's, else null: the claim is being checked.
    */
   heard(w0: number, w1: number, w2: number, w3: number, macHi: number, macLo: number, now: number): Neighbor | null {
-    const n = this.find(w0, w1, w2, w3) ?? this.insert(w0, w1, w2, w3);
+    let n = this.find(w0, w1, w2, w3);
+    if (n === null) {
+      if (!this.makeStationRoom(macHi, macLo)) return null;
+      n = this.insert(w0, w1, w2, w3);
+    }
     if (n === null) return null;
     if (n.state === NeighborState.Incomplete) {
       this.adopt(n, macHi, macLo, now);
@@ -207,12 +237,46 @@ export class NeighborCache {
       return null;
     }
     const n = new Neighbor(w0, w1, w2, w3);
+    n.station.entries = 1;
     const bucket = this.bucket(w0, w1, w2, w3);
     n.bucketNext = this.buckets[bucket] ?? null;
     this.buckets[bucket] = n;
     this.entries++;
     this.incomplete++;
     return n;
+  }
+
+  /** Room for one more entry of a station, at the cost of its own oldest; false: all of them carry flows. */
+  private makeStationRoom(macHi: number, macLo: number): boolean {
+    const station = this.stations.get(macNumber(macHi, macLo));
+    if (station === undefined || station.entries < MAX_PER_STATION) return true;
+    let victim: Neighbor | null = null;
+    for (const n of this) {
+      if (n.station === station && n.flows === 0 && (victim === null || older(n, victim))) victim = n;
+    }
+    if (victim === null) this.drops[Drop.NeighborTableFull]!++;
+    else this.remove(victim);
+    return victim !== null;
+  }
+
+  /** Moves an entry to another station, or (null) out of its own. */
+  private attach(n: Neighbor, station: Station | null): void {
+    if (n.station === station) return;
+    if (--n.station.entries === 0) this.stations.delete(n.station.mac);
+    if (station === null) return;
+    n.station = station;
+    station.entries++;
+  }
+
+  /** The station of a MAC address, made when it is new. */
+  private stationOf(macHi: number, macLo: number): Station {
+    const mac = macNumber(macHi, macLo);
+    let station = this.stations.get(mac);
+    if (station === undefined) {
+      station = new Station(mac);
+      this.stations.set(mac, station);
+    }
+    return station;
   }
 
   private evict(): boolean {
@@ -239,12 +303,14 @@ export class NeighborCache {
     this.dropWaiting(n);
     this.pending.delete(n);
     n.version++;
+    this.attach(n, null);
   }
 
   private adopt(n: Neighbor, macHi: number, macLo: number, now: number): void {
     if (!n.resolved) this.incomplete--;
     n.macHi = macHi;
     n.macLo = macLo;
+    if (n.flows === 0) this.attach(n, this.stationOf(macHi, macLo));
     n.state = NeighborState.Reachable;
     n.heardAt = now;
     n.claimed = false;
@@ -316,6 +382,8 @@ export class NeighborCache {
     n.waiting.length = 0;
   }
 }
+
+const macNumber = (hi: number, lo: number): number => (hi & 0xffff) * 2 ** 32 + (lo >>> 0);
 
 /** Order of eviction: unresolved before resolved, then the one silent for longer. */
 const older = (a: Neighbor, b: Neighbor): boolean => (a.resolved !== b.resolved ? !a.resolved : a.heardAt < b.heardAt);

@@ -1,6 +1,5 @@
 // Menu `unix` of a router: Unix sockets of the host that lead to guests, and that guests reach.
 
-import { formatIpv4 } from '../core/address.ts';
 import type { Router } from '../router/index.ts';
 import { columns } from './columns.ts';
 import type { ConsoleEntry } from './console.ts';
@@ -15,7 +14,8 @@ export function unixCommands(router: Router): ConsoleEntry[] {
       help: 'list the Unix sockets that lead to guests (forward), and that guests reach (service)',
       run: () => {
         const { forwards, services } = unixForwards.list();
-        const gateway = formatIpv4(router.ip.addresses[0]!);
+        const { host, isIpv4 } = router.ip.own.all[0]!;
+        const gateway = isIpv4 ? host : `[${host}]`;
         return data(
           columns(
             ['KIND', 'LISTENS AT', 'LEADS TO'],

@@ -2,7 +2,8 @@
 //
 // TCP  every accepted client becomes a flow of TcpNat.
 // UDP  every client of a forward becomes a flow keyed by what the guest sees: its own address and port where the guest
-//      can be shown them, else the gateway with a port of its own. The guest's answers to that pair leave by the
+//      can be shown them (an IPv4 client by an IPv6 guest: under the NAT64 prefix), else the gateway with a port of its
+//      own. The families of both sides may differ. The guest's answers to that pair leave by the
 //      listening socket. Clients are forgotten when idle, like mappings.
 //
 // A forward is one port or a range of them, opened together or not at all: a port that cannot be had is an error of the
@@ -15,20 +16,20 @@
 // Removal closes the listening sockets. TCP flows go on; clients of a UDP forward end with the socket they share.
 // Bounds: MAX_FORWARDS, MAX_RANGE ports each, `maxListeners` sockets and MAX_CLIENTS UDP clients in all.
 
-import { Endpoint, endpointIpv4 } from '../core/address.ts';
+import { Endpoint } from '../core/address.ts';
 import { Drop } from '../core/drop.ts';
 import { VdeError } from '../core/errors.ts';
 import type { Packet } from '../core/packet.ts';
 import { TupleTable } from '../core/tuple-table.ts';
 import type { ErrnoName, HostTcp, HostUdp, HostUdpUser, IcmpReport } from '../host/host-net.ts';
-import { DEFAULT_TTL, type Neighbor } from '../ip/index.ts';
-import * as ipv4 from '../wire/ipv4.ts';
+import type { Neighbor } from '../ip/index.ts';
 import * as udp from '../wire/udp.ts';
 import type { RouterContext } from './context.ts';
 import { FlowTable, IdleFlow } from './flow-table.ts';
 import { HeldClients } from './held-clients.ts';
-import { tellGuest, UDP_QUOTE_LEN } from './icmp-relay.ts';
-import { isPresentable } from './presentable.ts';
+import { tellGuest } from './icmp-relay.ts';
+import { presentAs } from './presentable.ts';
+import { Quote } from './quote.ts';
 import type { TcpNat } from './tcp-nat.ts';
 import type { UdpNat } from './udp-nat.ts';
 
@@ -60,8 +61,8 @@ export interface ForwardView {
   readonly misses: number;
 }
 
-/** What forwards need to know of the guests' names: the address of a name now, unsigned, or -1. */
-export type ResolveGuest = (name: string) => number;
+/** What forwards need to know of the guests' names: the address of a name now (the port does not count), or null. */
+export type ResolveGuest = (name: string) => Endpoint | null;
 
 class Forward {
   readonly id: number;
@@ -239,13 +240,12 @@ export class Forwards {
 
   /** Why a rule cannot be added, or an empty text. */
   private refusal(rule: ForwardRule): string {
-    const { ip } = this.context;
-    const address = rule.guest.w3 >>> 0;
-    if (isAddressed(rule)) {
-      const { network, broadcast } = ip;
-      if (!ip.isOnLink(address) || address === network || address === broadcast)
-        return `${rule.guest.host} is not the address of a host in the guest network`;
-      if (ip.isLocal(address)) return `${rule.guest.host} is an address of the router, not of a guest`;
+    const { own } = this.context.ip;
+    const { w0, w1, w2, w3, host } = rule.guest;
+    if (isAddressed(rule) && !own.isGuest(w0, w1, w2, w3)) {
+      return own.isLocal(w0, w1, w2, w3)
+        ? `${host} is an address of the router, not of a guest`
+        : `${host} is not the address of a host in the guest network`;
     }
     const count = portsOf(rule);
     if (count < 1 || count > MAX_RANGE) return `a range has 1 to ${MAX_RANGE} ports`;
@@ -257,12 +257,11 @@ export class Forwards {
   /** Opens one port of a range; where it listens. */
   private async open(forward: Forward, offset: number): Promise<Endpoint> {
     const { host } = this.context;
-    const { protocol, listen, guest } = forward.rule;
+    const { protocol, listen } = forward.rule;
     const at = new Endpoint().copy(listen);
     at.port = listen.port === 0 ? 0 : listen.port + offset;
     if (protocol === 'tcp') {
-      const port = guest.port + offset;
-      const listener = await host.listenTcp(at, (client) => this.accepted(client, forward, port));
+      const listener = await host.listenTcp(at, (client) => this.accepted(client, forward, offset));
       forward.sockets.push(listener);
       at.port = listener.local.port;
     } else {
@@ -275,12 +274,12 @@ export class Forwards {
   }
 
   /** A TCP client was accepted; when its guest is not known yet it waits for that. */
-  private accepted(client: HostTcp, forward: Forward, port: number): void {
+  private accepted(client: HostTcp, forward: Forward, offset: number): void {
     const passOn = (): boolean => {
-      const guest3 = this.guestOf(forward);
-      if (guest3 === 0) return false;
+      const guest = this.guestOf(forward, offset);
+      if (guest === null) return false;
       forward.hits++;
-      this.tcp.openInward(client, guest3, port);
+      this.tcp.openInward(client, guest);
       return true;
     };
     if (passOn()) return;
@@ -288,11 +287,14 @@ export class Forwards {
     if (!this.held.hold(client, forward.id, passOn)) client.reset();
   }
 
-  /** The guest's address now; 0 when it is not known. */
-  private guestOf(forward: Forward): number {
+  /** The guest's address now, with its port for a place in the range; null when it is not known. */
+  private guestOf(forward: Forward, offset: number): Endpoint | null {
     const { guest, guestName = null } = forward.rule;
-    const address = guestName === null ? guest.w3 >>> 0 : this.resolve(guestName);
-    return Math.max(0, address) | 0;
+    const found = guestName === null ? guest : this.resolve(guestName);
+    if (found === null) return null;
+    const at = new Endpoint().copy(found);
+    at.port = guest.port + offset;
+    return at;
   }
 
   /** A client came before its guest. */
@@ -315,7 +317,9 @@ export class Forwards {
     this.clients.touch(flow, ip.now, this.udp.timeouts.clientMs);
     flow.bytesIn += len;
     const { shown } = flow;
-    if (!this.udp.toGuest(flow.guest, shown.w3, shown.port, flow.guestPort, b, off, len)) {
+    if (
+      !this.udp.toGuest(flow.guest, shown.w0, shown.w1, shown.w2, shown.w3, shown.port, flow.guestPort, b, off, len)
+    ) {
       drops[Drop.FrameTooLong]!++;
     }
   }
@@ -335,15 +339,13 @@ export class Forwards {
 
   /** A guest's answer did not reach the client: the guest hears of it like any sender. */
   failed(port: UdpPort, code: ErrnoName, to: Endpoint, report: IcmpReport | undefined): void {
-    const { ip, drops } = this.context;
-    drops[Drop.HostUnreachable]!++;
+    this.context.drops[Drop.HostUnreachable]!++;
     const flow = this.clients.at(this.findClient(port, to));
     if (flow === null) return;
     const { guest, guestPort, shown } = flow;
-    const quote = new Uint8Array(UDP_QUOTE_LEN);
-    ipv4.writeHeader(quote, 0, quote.length, 0, DEFAULT_TTL, ipv4.PROTO_UDP, guest.w3, shown.w3, 0, true);
-    udp.write(quote, ipv4.HEADER_LEN, guestPort, shown.port, udp.HEADER_LEN);
-    tellGuest(ip, quote, code, report);
+    const quote = new Quote();
+    quote.makeUdp(guest, guestPort, shown);
+    tellGuest(this.context, quote, to.isIpv4, this.context.translation.preferred, code, report);
   }
 
   private findClient(port: UdpPort, c: Endpoint): number {
@@ -362,13 +364,12 @@ export class Forwards {
   private admit(port: UdpPort, client: Endpoint): ForwardClient | null {
     const { ip } = this.context;
     const { forward, offset } = port;
-    const guest3 = this.guestOf(forward);
-    if (guest3 === 0) {
+    const guest = this.guestOf(forward, offset);
+    if (guest === null) {
       this.missed(forward);
       return null;
     }
     forward.hits++;
-    const guest = endpointIpv4(guest3, forward.rule.guest.port + offset);
     const neighbor = ip.neighbors.resolve(guest.w0, guest.w1, guest.w2, guest.w3);
     const shown = neighbor === null ? null : this.shownAs(guest, client);
     if (neighbor === null || shown === null || !this.clients.makeRoom(neighbor)) return null;
@@ -381,12 +382,15 @@ export class Forwards {
   }
 
   private shownAs(guest: Endpoint, client: Endpoint): Endpoint | null {
-    const { ip, random } = this.context;
-    const shown = new Endpoint().copy(client);
-    if (isPresentable(client, ip) && this.isFree(guest, shown)) return shown;
+    const { ip, random, translation } = this.context;
+    const own = presentAs(ip, translation, guest.isIpv4, translation.preferred, client);
+    if (own !== null && this.isFree(guest, own)) return own;
+    const gateway = ip.own.sourceFor(guest.w0, guest.w1, guest.w2, guest.w3);
+    if (gateway === null) return null;
+    const shown = new Endpoint().copy(gateway);
     for (let tries = 0; tries < 64; tries++) {
-      const port = tries === 0 && client.port >= 1024 ? client.port : 49152 + (random() & 16383);
-      if (this.isFree(guest, shown.setIpv4(ip.addresses[0]!, port))) return shown;
+      shown.port = tries === 0 && client.port >= 1024 ? client.port : 49152 + (random() & 16383);
+      if (this.isFree(guest, shown)) return shown;
     }
     return null;
   }

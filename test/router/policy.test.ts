@@ -1,10 +1,13 @@
 import test from 'ava';
-import { Endpoint, MAPPED, parseIpv4 } from '../../src/core/address.ts';
+import { parseAddress, parseIpv4, parseIpv4Network, parseMac } from '../../src/core/address.ts';
 import { Drop } from '../../src/core/drop.ts';
 import { OwnAddresses } from '../../src/host/own-addresses.ts';
+import { LinkAddresses } from '../../src/ip/index.ts';
 import { formatPolicyRule, parsePolicyRule } from '../../src/mgmt/policy-text.ts';
-import { EgressPolicy, type PolicyOptions } from '../../src/router/policy.ts';
+import { Destination, EgressPolicy, type PolicyOptions } from '../../src/router/policy.ts';
 import { MAX_RULES, PolicyProtocol, type PolicyRule } from '../../src/router/policy-rules.ts';
+import { Translation } from '../../src/router/translation.ts';
+import { WELL_KNOWN_PREFIX } from '../../src/wire/nat64.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { echoFrame, tcpFrame, udpFrame } from '../support/guest-frames.ts';
 import { RouterHarness } from '../support/router-harness.ts';
@@ -13,20 +16,25 @@ const { Tcp, Udp, Icmp } = PolicyProtocol;
 const rules = (...texts: string[]): PolicyRule[] =>
   texts.map((text) => parsePolicyRule(text[0] === '+', text.slice(1)));
 
+const OWN = new LinkAddresses(
+  [parseIpv4Network('10.0.2.2/24', 24)],
+  [parseIpv4('10.0.2.3')],
+  { addresses: [{ words: parseAddress('2001:db8:2::1')!, prefixLen: 64 }], aliases: [parseAddress('2001:db8:2::3')!] },
+  parseMac('52:55:0a:00:02:02')!,
+);
+
 const make = (options: Partial<PolicyOptions> = {}): EgressPolicy =>
   new EgressPolicy({
-    gateway: parseIpv4('10.0.2.2'),
-    addresses: [parseIpv4('10.0.2.2'), parseIpv4('10.0.2.3')],
-    network: parseIpv4('10.0.2.0'),
-    mask: 0xffffff00,
+    own: OWN,
+    translation: new Translation([WELL_KNOWN_PREFIX], true),
     hostLoopback: true,
     ...options,
   });
 
 /** `allowed ADDRESS:PORT`, `denied` or `dropped`. */
 function decide(policy: EgressPolicy, address: string, port = 80, protocol: number = Tcp): string {
-  const out = new Endpoint();
-  const why = policy.resolve(protocol, 0, 0, MAPPED, parseIpv4(address) | 0, port, out);
+  const out = new Destination();
+  const why = policy.resolve(protocol, !address.includes(':'), ...parseAddress(address)!, port, out);
   if (why === Drop.None) return `allowed ${out}`;
   return why === Drop.PolicyDenied ? 'denied' : 'dropped';
 }
@@ -50,7 +58,7 @@ const sideDoors: [address: string, open: string, shut: string][] = [
 ];
 for (const [address, open, shut] of sideDoors) {
   test(`${address}: ${open} as a rule, ${shut} with --no-host-loopback and --no-host`, (t) => {
-    const own = Int32Array.of(parseIpv4('127.0.0.1') | 0, parseIpv4('192.0.2.1') | 0);
+    const own = Int32Array.from(['127.0.0.1', '192.0.2.1', '::1', '2001:db8:9::9'].flatMap((a) => parseAddress(a)!));
     for (const protocol of [Tcp, Udp, Icmp]) {
       t.is(decide(make(), address, 80, protocol), open);
       const all = rules('+0.0.0.0/0', '+127.0.0.1', '+192.0.2.1', '+0.0.0.0/8', '+240.0.0.0/4');
@@ -175,4 +183,63 @@ test('a rule that is added while datagrams flow stops them', (t) => {
   h.link.receive(frame);
   t.regex(h.sent().join(), /prohibited/);
   t.is(h.host.lastUdp.sent.length, 1);
+});
+
+for (const [give, want] of [
+  ['2001:db8::/32', '2001:db8::/32'],
+  ['2001:DB8::7', '2001:db8::7/128'],
+  ['[2001:db8::7]:443/tcp', '[2001:db8::7]/128:443/tcp'],
+  ['[2001:db8::]/32:1-9', '[2001:db8::]/32:1-9'],
+  ['[2001:db8::]/32/udp', '2001:db8::/32/udp'],
+  ['::/0/icmp', '::/0/icmp'],
+  ['2001:db8::/16', 'has host bits'],
+  ['2001:db8::/129', 'above 128'],
+  ['[10.0.0.0]/8', 'not an IP address'],
+  ['2001:db8::g', 'not an IP address'],
+  ['::ffff:10.0.0.1', 'as IPv4'],
+  ['10.0.0.0/33', 'above 32'],
+] as const) {
+  test(`rule ${give}: ${want}`, (t) => {
+    let text = '';
+    try {
+      text = formatPolicyRule(rules(`+${give}`)[0]!);
+      t.deepEqual(rules(`+${text}`), rules(`+${give}`), 'what is printed reads the same');
+    } catch (error) {
+      text = (error as Error).message;
+    }
+    t.true(text.includes(want), text);
+  });
+}
+
+test('rules of both families: each for its own, those of IPv4 for translated destinations', (t) => {
+  const policy = make({
+    rules: rules('-[2001:db8:f::]/48:80/tcp', '+2001:db8:f::/48', '-192.0.2.0/24', '+0.0.0.0/0', '-::/0'),
+  });
+  t.is(decide(policy, '2001:db8:f::1', 80), 'denied');
+  t.is(decide(policy, '2001:db8:f::1', 81), 'allowed [2001:db8:f::1]:81');
+  t.is(decide(policy, '2001:db8:e::1'), 'denied');
+  t.is(decide(policy, '64:ff9b::192.0.2.9'), 'denied');
+  t.is(decide(policy, '::ffff:192.0.2.9'), 'denied');
+  t.is(decide(policy, '64:ff9b::198.51.100.9'), 'allowed 198.51.100.9:80');
+  t.is(decide(policy, '10.0.2.2'), 'allowed 127.0.0.1:80', 'what is said of IPv6 says nothing of IPv4');
+  t.is(decide(policy, '2001:db8:2::1'), 'denied', 'the IPv6 gateway is ::1 too');
+  t.is(decide(make({ rules: rules('-127.0.0.1:631') }), '2001:db8:2::1', 631), 'denied', 'and 127.0.0.1');
+  t.is(decide(make({ rules: rules('+fd00:ec2::254') }), 'fd00:ec2::254'), 'allowed [fd00:ec2::254]:80');
+  t.is(decide(make({ rules: rules('+169.254.169.254') }), '64:ff9b::169.254.169.254'), 'allowed 169.254.169.254:80');
+});
+
+test('--no-host and --restrict hold for IPv6', (t) => {
+  const own = Int32Array.from(['192.0.2.1', '2001:db8:9::9'].flatMap((a) => parseAddress(a)!));
+  const policy = make({ hostAddresses: () => own });
+  t.deepEqual(
+    ['2001:db8:9::9', '64:ff9b::192.0.2.1', '::ffff:192.0.2.1', '2002:c000:201::1', '2001:db8:9::8'].map((a) =>
+      decide(policy, a),
+    ),
+    ['denied', 'denied', 'denied', 'denied', 'allowed [2001:db8:9::8]:80'],
+  );
+  const strict = make({ restrict: true, rules: rules('+2001:db8:7::/48') });
+  t.deepEqual(
+    ['2001:db8:7::1', '2001:db8:8::1', '64:ff9b::192.0.2.1', '2001:db8:2::1'].map((a) => decide(strict, a)),
+    ['allowed [2001:db8:7::1]:80', 'denied', 'denied', 'denied'],
+  );
 });
