@@ -122,6 +122,7 @@ export const DROP_REASONS = {
   TcpChallenged: 'SYN on a synchronised connection (RFC 5961 section 4).',
   TcpReassemblyFull: 'Out-of-order data beyond what is kept.',
   TcpTableFull: 'Too many TCP connections, in all or for this guest.',
+  TcpClosingEvicted: 'Idle connection of which one side had ended, reset to make room for a new flow.',
   TcpHalfOpenLimit: 'Too many TCP connections that are not established, for this guest or destination.',
   TcpAfterClose: 'Data that arrived after the receiver closed.',
   // router

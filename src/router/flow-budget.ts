@@ -5,7 +5,8 @@
 //
 // When a new flow has no room, the flow without an end of its own (ICMP echo, UDP) that was idle for longest makes room:
 // one of the same guest when that guest is over its share, else one of the guest that has most of them.
-// Connections never make room: a new flow is refused when there is nothing else to end.
+// Then a connection of which one side has ended does, when it carried nothing for ten seconds. Others never make room: a
+// new flow is refused when there is nothing else to end.
 
 import type { Neighbor, Station } from '../ip/index.ts';
 

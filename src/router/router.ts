@@ -139,7 +139,8 @@ export class Router {
       drops: this.drops,
       secret,
       replyPath: (p) => this.ip.pathBack(p),
-      limits: { maxConnections: maxFlows, ...options.tcp },
+      // The budget of flows decides; beyond it there is room for the SYN that asks.
+      limits: { maxConnections: maxFlows + 1, ...options.tcp },
     });
     const { hostLoopback, rules = [], restrict = false, hostAddresses = null } = options;
     const { own } = this.ip;
@@ -165,6 +166,7 @@ export class Router {
       filter: options.udpFilter ?? 'any',
       timeouts: UDP_TIMEOUTS[options.udpTimeouts ?? 'short'],
     });
+    this.budget.addDonor(this.tcpNat); // behind those whose flows have no end of their own
     const dhcp = options.dhcp === null ? null : new DhcpPort(context, options.dhcp);
     this.dhcp = dhcp?.server ?? null;
     const resolve: ResolveGuest = (name) => addressOfGuest(name, this.dhcp, this.ip.neighbors);

@@ -44,6 +44,7 @@ export class TcpFlow implements TcpUser {
   private mayFallBack = false;
   private hostPaused = false;
   private hostEnded = false;
+  private guestEnded = false;
   private gone = false;
   /** For management: number of the flow, when it began and last carried something (ms), its two ends and bytes. */
   readonly serial: number;
@@ -69,6 +70,11 @@ export class TcpFlow implements TcpUser {
     this.openedAt = this.usedAt = context.wheel.clock.now();
     guest.flows++;
     context.budget.add(guest);
+  }
+
+  /** When a flow of which one side has ended last carried something, monotonic ms; Infinity while both are open. */
+  get closingSince(): number {
+    return this.hostEnded || this.guestEnded || this.conn === null ? this.usedAt : Number.POSITIVE_INFINITY;
   }
 
   /** The flow as management sees it. */
@@ -227,6 +233,7 @@ export class TcpFlow implements TcpUser {
   }
 
   peerClosed(): void {
+    this.guestEnded = true;
     if (this.host !== null) this.host.end();
   }
 

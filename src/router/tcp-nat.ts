@@ -8,10 +8,11 @@ import { Drop } from '../core/drop.ts';
 import { copyBytes } from '../core/frame.ts';
 import type { Packet, PacketHandler } from '../core/packet.ts';
 import type { HostTcp } from '../host/host-net.ts';
-import type { Neighbor } from '../ip/index.ts';
+import type { Neighbor, Station } from '../ip/index.ts';
 import type { TcpConnection } from '../tcp/index.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import type { RouterContext } from './context.ts';
+import type { FlowDonor } from './flow-budget.ts';
 import { admitsGuest, type FlowFilter, type FlowPage, type FlowView } from './flow-view.ts';
 import { Destination } from './policy.ts';
 import { PolicyProtocol } from './policy-rules.ts';
@@ -22,7 +23,10 @@ import { TcpFlow } from './tcp-flow.ts';
 /** A TCP service of the router itself at one of its addresses: takes the deferred connection, or gives false. */
 export type LocalTcpService = (conn: TcpConnection, p: Packet) => boolean;
 
-export class TcpNat implements PacketHandler {
+/** A flow of which one side has ended, and that carried nothing for so long, may be ended to make room. */
+const CLOSING_IDLE_MS = 10_000;
+
+export class TcpNat implements PacketHandler, FlowDonor {
   /** Tried first for connections to own addresses. */
   localService: LocalTcpService | null = null;
   private readonly context: RouterContext;
@@ -62,6 +66,20 @@ export class TcpNat implements PacketHandler {
       return true;
     }
     return false;
+  }
+
+  give(guest: Station | null): boolean {
+    let longest: TcpFlow | null = null;
+    let since = this.context.wheel.clock.now() - CLOSING_IDLE_MS;
+    for (const flow of this.flows) {
+      if ((guest !== null && flow.guest.station !== guest) || flow.closingSince > since) continue;
+      longest = flow;
+      since = flow.closingSince;
+    }
+    if (longest === null) return false;
+    this.context.drops[Drop.TcpClosingEvicted]!++;
+    longest.abort();
+    return true;
   }
 
   packet(p: Packet): void {

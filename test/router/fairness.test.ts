@@ -4,7 +4,7 @@ import { parseEndpoint } from '../../src/core/address.ts';
 import { Drop } from '../../src/core/drop.ts';
 import { echoFrame, tcpFrame, udpFrame } from '../support/guest-frames.ts';
 import { udp6Frame } from '../support/guest6-frames.ts';
-import { RouterHarness, router6 } from '../support/router-harness.ts';
+import { GuestTcp, RouterHarness, router6 } from '../support/router-harness.ts';
 
 const OTHER = { src: '10.0.2.16', srcMac: '52:54:00:00:00:16' };
 const open = (h: RouterHarness): number =>
@@ -73,6 +73,29 @@ test('when all is used, TCP takes the place of UDP, but not of other connections
   flood(h, 1);
   t.is(h.dropped(Drop.FlowTableFull), 1);
   t.is(open(h), 20);
+});
+
+test('when all is used, a connection of which one side has ended and that is idle makes room', (t) => {
+  const h = new RouterHarness({ maxFlows: 2 });
+  for (const server of ['192.0.2.1', '192.0.2.2']) {
+    const guest = new GuestTcp(h, server, 80);
+    guest.send('S');
+    h.host.lastTcp.connect();
+    guest.poll();
+    guest.send('A');
+  }
+  h.host.openTcp[0]!.user.end();
+  connect(h, 3);
+  t.is(h.dropped(Drop.TcpTableFull), 1, 'not at once');
+  h.clock.advance(11_000);
+  connect(h, 4);
+  t.is(h.dropped(Drop.TcpClosingEvicted), 1);
+  t.deepEqual(
+    h.host.openTcp.map((socket) => String(socket.remote)),
+    ['192.0.2.2:80', '198.51.100.4:80'],
+  );
+  connect(h, 5);
+  t.is(h.dropped(Drop.TcpTableFull), 2, 'others never make room');
 });
 
 test('connections of one guest: a quarter once others are active', (t) => {
