@@ -7,7 +7,6 @@
 //   networks below /28 end before host 15, those below /29 before host 3: DHCP then starts at the first free host, and
 //   the router's address answers DNS too.
 
-import { resolve } from 'node:path';
 import { type Endpoint, formatIpv4, type Ipv4Network, ipv4Mask, parseIpv4 } from '../core/address.ts';
 import { VdeError } from '../core/errors.ts';
 import { POLICY_FORM, parsePolicyRule } from '../mgmt/policy-text.ts';
@@ -24,6 +23,7 @@ import {
   rebindExempt,
 } from './slirpvde-services.ts';
 import { UsageError } from './usage-error.ts';
+import { absolutePath, type ManagementSocket, managementSocket, octalMode, oneOf } from './values.ts';
 import {
   type Display,
   isUnixForward,
@@ -76,7 +76,7 @@ export interface SlirpvdeConfig {
   /** --allow and --deny, in the order of the command line. */
   readonly rules: readonly PolicyRule[];
   /** Management console: socket (absolute path), its permissions and group; null: none. */
-  readonly mgmt: { readonly path: string; readonly mode: number; readonly group: string | null } | null;
+  readonly mgmt: ManagementSocket | null;
   readonly forwards: readonly Forward[];
   readonly displays: readonly Display[];
   readonly unixForwards: readonly UnixForward[];
@@ -101,7 +101,6 @@ export const MAX_MTU = 9216; // a VDE frame holds 9234 bytes: Ethernet header, o
 /** With links that carry the longest frames there are (qemu-stream.ts). */
 export const MAX_STREAM_MTU = 65_532;
 const DEFAULT_MTU = 1500;
-const DEFAULT_MGMT_MODE = 0o600; // as vde_switch's
 const MAX_SWITCH_PORT = 0xffffff; // 24 bits in the VDE request
 
 // The words of --udp-filter and --udp-timeouts, defaults first.
@@ -169,7 +168,7 @@ export function slirpvdeConfig(parsed: ParsedCommand, cwd: string): SlirpvdeConf
     stdio: socket.stdio,
     port,
     group: text('group'),
-    mode: socketMode('--mode', text('mode')),
+    mode: octalMode('--mode', text('mode')),
     embeddedSwitch: !flag('noSwitch'),
     network,
     ...names,
@@ -222,17 +221,6 @@ const cidr = (network: Ipv4Network): string => `${formatIpv4(network.network)}/$
 
 const badAddress = (message: string, hint: string): UsageError => new UsageError(message, hint, 'ERR_VDE_BAD_ADDRESS');
 
-function absolutePath(option: string, value: string, cwd: string): string {
-  if (value.startsWith('-')) {
-    throw new UsageError(
-      `option '${option}' got '${value}', which looks like an option`,
-      `write ./${value} if it is a file`,
-    );
-  }
-  if (value.includes('\0')) throw new UsageError(`option '${option}': a path cannot hold NUL bytes`);
-  return resolve(cwd, value);
-}
-
 function switchSocket(
   positionals: readonly string[],
   option: string | null,
@@ -282,25 +270,6 @@ function switchPort(value: string | null): number | null {
   return port === 0 ? null : port;
 }
 
-function socketMode(option: string, value: string | null): number | null {
-  if (value === null) return null;
-  if (!/^0?[0-7]{1,3}$/.test(value)) {
-    throw new UsageError(
-      `option '${option}': '${value}' is not a mode`,
-      'expected octal digits from 0 to 777, for example 660',
-    );
-  }
-  return Number.parseInt(value, 8);
-}
-
-/** One of the words that an option takes; the first when it was not given. */
-function oneOf<T extends string>(option: string, value: string | null, words: readonly [T, ...T[]]): T {
-  if (value === null) return words[0];
-  const word = words.find((w) => w === value);
-  if (word !== undefined) return word;
-  throw new UsageError(`option '${option}': '${value}' is not one of ${words.join(', ')}`);
-}
-
 function policyRule(key: string, text: string): PolicyRule[] {
   if (key !== 'allow' && key !== 'deny') return [];
   try {
@@ -309,13 +278,6 @@ function policyRule(key: string, text: string): PolicyRule[] {
     if (!(error instanceof VdeError)) throw error;
     throw new UsageError(`option '--${key}': bad rule '${text}': ${error.message}`, POLICY_FORM, error.code);
   }
-}
-
-function managementSocket(path: string | null, mode: string | null, group: string | null): SlirpvdeConfig['mgmt'] {
-  if (path !== null) return { path, mode: socketMode('--mgmtmode', mode) ?? DEFAULT_MGMT_MODE, group };
-  const alone = mode !== null ? '--mgmtmode' : group !== null ? '--mgmtgroup' : null;
-  if (alone !== null) throw new UsageError(`option '${alone}' needs the management socket: --mgmt SOCK`);
-  return null;
 }
 
 function mtu(value: string | null, most: number): number {
