@@ -17,6 +17,7 @@ export const ERROR_CODES = {
   ERR_VDE_LISTEN: 'A forwarded host port could not be opened.',
   ERR_VDE_MANAGEMENT_SOCKET: 'The management socket is served by another process, or another file is in its place.',
   ERR_VDE_PID_FILE: 'The pid file could not be written, or belongs to a process that is running.',
+  ERR_VDE_TAP: 'A TAP interface could not be opened.',
   ERR_VDE_SYSTEM: 'A system call failed at start-up.',
 } as const;
 

@@ -9,5 +9,6 @@ export { type MemoryLink, type MemoryPairOptions, memoryPair } from './memory.ts
 export { plugStream } from './plug-stream.ts';
 export { QemuDgramLink } from './qemu-dgram.ts';
 export { MAX_STREAM_MTU, QemuStreamDialer, QemuStreamServer } from './qemu-stream.ts';
+export { TapLink, type TapOptions } from './tap.ts';
 export { VdeClient, type VdeClientOptions } from './vde-client.ts';
 export { VdeEndpoint, VdeServer, type VdeServerOptions } from './vde-server.ts';

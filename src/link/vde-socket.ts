@@ -1,5 +1,6 @@
 // The datagram side of a VDE connection, the same for the client and the server: a connected Unix datagram socket on
-// which every datagram is one Ethernet frame.
+// which every datagram is one Ethernet frame. Other descriptors that keep the borders of messages serve as well: sockets
+// of other families, and TAP devices (`device`), which are read and written instead.
 //
 // Sending. Frames in the shared FrameMemory are queued by offset and leave at `flush` in one system call. What the
 // kernel does not take then (the peer is slower than we are), and frames in any other memory, are copied into a
@@ -48,7 +49,8 @@ const BUDGET_BYTES = 64 << 20;
 // Beyond some hundred KiB a socket buffer only adds delay.
 const SNDBUF = 512 << 10;
 
-const GONE = new Set(['ECONNREFUSED', 'ENOTCONN', 'ECONNRESET', 'EPIPE']);
+/** The last one: a TAP whose interface was removed. */
+const GONE = new Set(['ECONNREFUSED', 'ENOTCONN', 'ECONNRESET', 'EPIPE', 'EBADFD']);
 
 /** What the sockets of one FrameMemory share. */
 interface Shared {
@@ -74,6 +76,8 @@ export interface VdeSocketOptions {
   maxTxFrame: number;
   stats: LinkStats;
   drops: DropCounters;
+  /** The descriptor is no socket: read(2) and write(2) move its frames. Default false. */
+  device?: boolean;
   /** The peer is gone; called once, never from inside `frame` or `flush`. */
   onGone: () => void;
 }
@@ -81,6 +85,8 @@ export interface VdeSocketOptions {
 export class VdeSocket implements FrameSink {
   private readonly api: NativeApi;
   private readonly fd: number;
+  private readonly take: NativeApi['recv'];
+  private readonly give: NativeApi['send'];
   private readonly memory: FrameMemory;
   private readonly maxTxFrame: number;
   private readonly stats: LinkStats;
@@ -105,6 +111,8 @@ export class VdeSocket implements FrameSink {
   constructor(fd: number, options: VdeSocketOptions) {
     this.api = native();
     this.fd = fd;
+    this.take = options.device === true ? this.api.readFrames : this.api.recv;
+    this.give = options.device === true ? this.api.writeFrames : this.api.send;
     this.memory = options.memory;
     this.maxTxFrame = options.maxTxFrame;
     this.stats = options.stats;
@@ -201,7 +209,7 @@ export class VdeSocket implements FrameSink {
   private transmit(batch: Batch, start: number, count: number): number {
     let done = 0;
     while (done < count) {
-      const sent = this.api.send(this.fd, batch, start + done, count - done);
+      const sent = this.give(this.fd, batch, start + done, count - done);
       if (sent === 0) break;
       if (sent > 0) {
         this.stats.txFrames += sent;
@@ -277,7 +285,7 @@ export class VdeSocket implements FrameSink {
     const bytes = this.memory.bytes;
     const { rxBase } = this.memory;
     for (let round = 0; round < MAX_ROUNDS; round++) {
-      const count = this.api.recv(this.fd, rx, rxBase, RX_STRIDE, RX_SLOTS);
+      const count = this.take(this.fd, rx, rxBase, RX_STRIDE, RX_SLOTS);
       const sink = this.sink;
       if (count < 0) this.lose();
       if (count <= 0 || sink === null) return;

@@ -1,0 +1,102 @@
+// A TAP interface of the host as a link: what the kernel sends on the interface comes in, what is sent here the kernel
+// receives there. Needs the native addon, and a right that few users have.
+//
+// The interface is made when it is not there, and then is gone when the link is closed; one that was made before
+// (`ip tuntap add`) stays. Addresses and the state of the interface (`ip link set NAME up`) are its administrator's.
+// While it is down the kernel refuses each frame (TxError), and none comes.
+//
+// An interface that is removed under us does not come back: `onState(false)`, once.
+
+import { Drop, newDropCounters } from '../core/drop.ts';
+import { VdeError } from '../core/errors.ts';
+import { type FrameMemory, type FrameSink, type Link, newLinkStats } from '../core/frame.ts';
+import { errnoName } from '../native/errno.ts';
+import { native } from '../native/native.ts';
+import { FRAME_OVERHEAD } from './limits.ts';
+import { VdeSocket } from './vde-socket.ts';
+
+export interface TapOptions {
+  /** Name of the interface, 1 to 15 bytes. */
+  readonly name: string;
+  readonly memory: FrameMemory;
+  /** Largest packet given to the kernel, bytes; default 1500. The kernel does not check it against the interface's. */
+  readonly mtu?: number;
+}
+
+export class TapLink implements Link {
+  readonly name: string;
+  readonly mtu: number;
+  readonly tx: FrameSink;
+  readonly stats = newLinkStats();
+  readonly drops = newDropCounters();
+  onState: ((up: boolean) => void) | null = null;
+  private socket: VdeSocket | null;
+
+  /** Opens the interface. Throws ERR_VDE_TAP or ERR_VDE_NO_NATIVE. */
+  constructor(options: TapOptions) {
+    this.name = `tap:${options.name}`;
+    this.mtu = options.mtu ?? 1500;
+    const socket = new VdeSocket(openTap(options.name), {
+      memory: options.memory,
+      maxTxFrame: this.mtu + FRAME_OVERHEAD,
+      stats: this.stats,
+      drops: this.drops,
+      device: true,
+      onGone: () => this.end(),
+    });
+    this.socket = socket;
+    this.tx = {
+      frame: (b, off, len) => {
+        if (this.socket !== null) this.socket.frame(b, off, len);
+        else this.drops[Drop.LinkDown]!++;
+      },
+      flush: () => {
+        if (this.socket !== null) this.socket.flush();
+      },
+    };
+  }
+
+  /** True until the link is over. */
+  get up(): boolean {
+    return this.socket !== null;
+  }
+
+  attach(sink: FrameSink): void {
+    this.socket?.attach(sink);
+  }
+
+  async close(): Promise<void> {
+    this.end();
+  }
+
+  private end(): void {
+    if (this.socket === null) return;
+    this.socket.close();
+    this.socket = null;
+    this.onState?.(false);
+  }
+}
+
+const HELP: Readonly<Record<string, string>> = {
+  ENOENT: 'this system has no /dev/net/tun: load the module "tun", or give it to the container (--device /dev/net/tun)',
+  ENODEV: 'the module "tun" is not loaded',
+  EACCES: 'this user may not open /dev/net/tun',
+  EPERM:
+    'that needs CAP_NET_ADMIN: run as root, or in a user namespace (unshare -rn), or have root make it for this user: ' +
+    'ip tuntap add NAME mode tap user USER',
+  EBUSY: 'another program uses it',
+  EINVAL: 'an interface of another kind has that name, or it is no name for an interface',
+  ENAMETOOLONG: 'names of interfaces have at most 15 bytes',
+};
+
+function openTap(name: string): number {
+  // The kernel would put a number in place of %d, and nobody would learn the name.
+  const fd = name.includes('%') ? 'EINVAL' : native().tap(name, false);
+  if (typeof fd === 'number' && fd >= 0) return fd;
+  const code = typeof fd === 'string' ? fd : errnoName(fd);
+  const help = HELP[code]?.replace('NAME', name);
+  throw new VdeError(
+    'ERR_VDE_TAP',
+    `tap: cannot open the TAP interface "${name}": ${code}${help === undefined ? '' : `; ${help}`}`,
+  );
+}
