@@ -41,6 +41,10 @@ export interface Link {
   readonly tx: FrameSink;
   readonly stats: LinkStats;
   readonly drops: Float64Array;
+  /** What the other side calls this link where it may be closed by number: the endpoint id of vde_switch. */
+  readonly endpointId?: number;
+  /** Frames that wait for the peer to make room, for links that have a transmit queue. */
+  readonly backlogged?: number;
   /** Directs incoming frames to `sink`; a later call replaces the sink. */
   attach(sink: FrameSink): void;
   /** Hears `true` when the link becomes usable (again) and `false` when its peer is gone. */

@@ -69,7 +69,7 @@ export class VdeEndpoint implements Link {
   readonly uid: number;
   readonly pid: number;
   /** Descriptor number of the control connection: vde_switch's endpoint id. */
-  readonly id: number;
+  readonly endpointId: number;
   /** Path of the switch's data socket; '' before it is bound. Set by the server. */
   dataPath = '';
   private readonly ctl: Socket;
@@ -87,7 +87,7 @@ export class VdeEndpoint implements Link {
     onEnd: (endpoint: VdeEndpoint) => void,
   ) {
     this.ctl = ctl.socket;
-    this.id = ctl.id;
+    this.endpointId = ctl.id;
     this.uid = ctl.uid;
     this.pid = ctl.pid;
     this.name = `vde-endpoint:${ctl.id}`;
@@ -104,6 +104,11 @@ export class VdeEndpoint implements Link {
       onGone: () => this.end(),
     });
     this.tx = this.socket;
+  }
+
+  /** Frames that wait for the client to make room. */
+  get backlogged(): number {
+    return this.socket.backlogged;
   }
 
   attach(sink: FrameSink): void {

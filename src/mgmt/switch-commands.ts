@@ -68,7 +68,7 @@ function portLines(port: Port): string[] {
 }
 
 function endpointLine({ link, description }: Endpoint): string {
-  const [id, module] = link instanceof VdeEndpoint ? [link.id, 'unix prog'] : [0, 'internal'];
+  const [id, module] = link instanceof VdeEndpoint ? [link.endpointId, 'unix prog'] : [0, 'internal'];
   return `  -- endpoint ID ${four(id)} module ${module.padEnd(12)}: ${description || 'no endpoint description'}`;
 }
 

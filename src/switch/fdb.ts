@@ -68,32 +68,63 @@ export interface FdbEntry {
   static: boolean;
 }
 
+/** Hears of entries that are removed; `mac*` as in FdbEntry. */
+export type FdbRemoval = (vlan: number, macHi: number, macLo: number, port: number) => void;
+
 export class Fdb {
-  private readonly table: Int32Array;
-  private readonly mask: number;
+  /** Hears of each entry that ceases to be; not of those that move. */
+  onRemove: FdbRemoval | null = null;
+  private table: Int32Array;
+  private mask: number;
   private readonly seedHi: number;
   private readonly seedLo: number;
-  private readonly maxEntries: number;
-  private readonly perPort: Int32Array;
-  private readonly share: Int32Array;
+  private maxEntries: number;
+  private readonly portShare: number;
+  private perPort: Int32Array;
+  private share: Int32Array;
   private ageTicks = 0;
   private persistenceTicks = 0;
   private entries = 0;
   private cursor = 0;
 
   constructor(options: FdbOptions) {
-    this.maxEntries = Math.min(Math.max(options.maxEntries ?? 8192, 1), 1 << 20);
-    let slots = 64;
-    while (slots < this.maxEntries * 2) slots *= 2;
+    this.maxEntries = bounded(options.maxEntries ?? 8192);
+    this.portShare = options.portShare ?? 1024;
+    const slots = slotsFor(this.maxEntries);
     this.table = new Int32Array(slots * WORDS);
     this.mask = slots - 1;
     const seed = options.seed ?? crypto.getRandomValues(new Int32Array(2));
     this.seedHi = seed[0]! | 0;
     this.seedLo = seed[1]! | 0;
     this.perPort = new Int32Array(options.ports);
-    this.share = new Int32Array(options.ports).fill(options.portShare ?? 1024);
+    this.share = new Int32Array(options.ports).fill(this.portShare);
     this.setAge(options.ageSec ?? 300);
     this.setMinPersistence(options.minPersistenceSec ?? 3);
+  }
+
+  /** Largest number of entries. */
+  get capacity(): number {
+    return this.maxEntries;
+  }
+
+  /** Forgets all stations, static ones included, and takes up to `maxEntries` (1 to 1,048,576) from now on. */
+  resize(maxEntries: number): void {
+    for (let port = 0; port < this.perPort.length; port++) this.flushPort(port);
+    this.maxEntries = bounded(maxEntries);
+    const slots = slotsFor(this.maxEntries);
+    this.table = new Int32Array(slots * WORDS);
+    this.mask = slots - 1;
+    this.cursor = 0;
+  }
+
+  /** Ports are numbered 0 to ports - 1 from now on; those that go must have no stations. */
+  setPorts(ports: number): void {
+    const perPort = new Int32Array(ports);
+    const share = new Int32Array(ports).fill(this.portShare);
+    perPort.set(this.perPort.subarray(0, ports));
+    share.set(this.share.subarray(0, ports));
+    this.perPort = perPort;
+    this.share = share;
   }
 
   /** Number of entries, those included that are too old and not removed yet. */
@@ -199,6 +230,12 @@ export class Fdb {
     return port;
   }
 
+  /** The entry of a station, for consoles; null when it is unknown or too old. */
+  get(vlan: number, macHi: number, macLo: number, tick: number): FdbEntry | null {
+    const w = this.find((vlan << 16) | macHi, macLo | 0);
+    return w < 0 || this.table[w + 2] === 0 || this.expired(w, tick) ? null : this.view(w, tick);
+  }
+
   /** Ties a station to a port for good, whatever is heard elsewhere. False when there is no room. */
   pin(vlan: number, macHi: number, macLo: number, port: number): boolean {
     const hi = (vlan << 16) | macHi;
@@ -223,6 +260,28 @@ export class Fdb {
       const w = slot * WORDS;
       while (this.table[w + 2] === port + 1) this.remove(w);
     }
+  }
+
+  /** Forgets the stations learned in a VLAN: of one port, or of all (-1). Static ones stay. */
+  flushVlan(vlan: number, port = -1): void {
+    if (port >= 0 && this.perPort[port] === 0) return;
+    for (let slot = 0; slot <= this.mask; slot++) {
+      const w = slot * WORDS;
+      while (this.table[w + 2] !== 0 && this.learnedIn(w, vlan, port)) this.remove(w);
+    }
+  }
+
+  private learnedIn(w: number, vlan: number, port: number): boolean {
+    const ofPort = port < 0 || this.table[w + 2] === port + 1;
+    return ofPort && this.table[w]! >>> 16 === vlan && this.table[w + 3] !== STATIC;
+  }
+
+  /** Unties a station; false when it was not tied to that port. */
+  unpin(vlan: number, macHi: number, macLo: number, port: number): boolean {
+    const w = this.find((vlan << 16) | macHi, macLo | 0);
+    if (w < 0 || this.table[w + 2] !== port + 1 || this.table[w + 3] !== STATIC) return false;
+    this.remove(w);
+    return true;
   }
 
   /** Forgets every station that was learned. */
@@ -253,6 +312,8 @@ export class Fdb {
     const mask = this.mask;
     this.perPort[table[w + 2]! - 1]!--;
     this.entries--;
+    if (this.onRemove !== null)
+      this.onRemove(table[w]! >>> 16, table[w]! & 0xffff, table[w + 1]! >>> 0, table[w + 2]! - 1);
     let hole = w / WORDS;
     let slot = hole;
     for (;;) {
@@ -277,15 +338,29 @@ export class Fdb {
     for (let slot = 0; slot <= this.mask; slot++) {
       const w = slot * WORDS;
       if (this.table[w + 2] === 0 || this.expired(w, tick)) continue;
-      const pinned = this.table[w + 3] === STATIC;
-      yield {
-        vlan: this.table[w]! >>> 16,
-        macHi: this.table[w]! & 0xffff,
-        macLo: this.table[w + 1]! >>> 0,
-        port: this.table[w + 2]! - 1,
-        ageSec: pinned ? 0 : ((tick - this.table[w + 3]!) * FDB_TICK_MS) / 1000,
-        static: pinned,
-      };
+      yield this.view(w, tick);
     }
   }
+
+  private view(w: number, tick: number): FdbEntry {
+    const table = this.table;
+    const pinned = table[w + 3] === STATIC;
+    return {
+      vlan: table[w]! >>> 16,
+      macHi: table[w]! & 0xffff,
+      macLo: table[w + 1]! >>> 0,
+      port: table[w + 2]! - 1,
+      ageSec: pinned ? 0 : ((tick - table[w + 3]!) * FDB_TICK_MS) / 1000,
+      static: pinned,
+    };
+  }
+}
+
+const bounded = (entries: number): number => Math.min(Math.max(entries, 1), 1 << 20);
+
+/** A power of two, at least twice the number of entries. */
+function slotsFor(entries: number): number {
+  let slots = 64;
+  while (slots < entries * 2) slots *= 2;
+  return slots;
 }

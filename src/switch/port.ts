@@ -1,10 +1,25 @@
 // Ports and endpoints of a switch.
 //
-// A port is a number with counters. What is plugged into it are endpoints, usually one: frames for the port go to all
-// of them, and they do not hear each other. A port without endpoints is inactive and keeps its number and counters.
+// A port is a number with counters and settings. What is plugged into it are endpoints, usually one: frames for the
+// port go to all of them, and they do not hear each other. A port without endpoints is inactive and keeps its number,
+// its counters and its settings.
 
 import { type DropCounters, newDropCounters } from '../core/drop.ts';
 import type { FrameSink, Link } from '../core/frame.ts';
+import type { Member } from './vlan-table.ts';
+
+/** Bits of `Port.screens`: what the general path does with the port's incoming frames. */
+export const Screen = {
+  Disabled: 1,
+  Hub: 2,
+  /** Mirrored or captured. */
+  Watched: 4,
+  /** BPDUs are for the spanning tree. */
+  Tree: 8,
+  Guard: 16,
+  Storm: 32,
+  Isolated: 64,
+} as const;
 
 /** Counters of a port since it was made or reset. Frames dropped on input are in `drops` by reason. */
 export interface PortCounters {
@@ -28,9 +43,28 @@ export class Port {
   allocatable = true;
   /** User of the endpoints, -1 when they have none (in-process links) or there are no endpoints. */
   uid = -1;
+  /** Who may plug the first endpoint in: a user and a group, -1 for any. With neither set the port is open to all. */
+  accessUid = -1;
+  accessGid = -1;
   readonly endpoints: Endpoint[] = [];
   readonly counters: PortCounters = { rxFrames: 0, rxBytes: 0, txFrames: 0, txBytes: 0, moves: 0, movesHeld: 0 };
   readonly drops: DropCounters = newDropCounters();
+  /** Untagged membership: the VLAN of frames without tag; null when such frames are refused. Set by the VLAN table. */
+  native: Member | null = null;
+  /** Number of VLANs of which the port is a tagged member. Set by the VLAN table. */
+  trunked = 0;
+  /** Tagged frames of VLANs that the port is not a member of pass as they are, inside the untagged VLAN. */
+  transparent = false;
+  /** Isolated ports hear only ports that are not. */
+  isolated = false;
+  /** An uplink or the port of a router or server: its frames are not subject to the guard. */
+  trusted = false;
+  /** Closed by the BPDU guard: its frames are dropped and nobody may plug in, until it is enabled again. */
+  disabled = false;
+  /** What its incoming frames need beyond the plain path: bits of Screen. Set by the switch. */
+  screens = 0;
+  /** Frames that leave by the port are mirrored or captured. Set by the switch. */
+  watched = false;
 
   constructor(number: number) {
     this.number = number;

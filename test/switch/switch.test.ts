@@ -84,7 +84,7 @@ test('a station that was silent for the age limit is flooded to again, and the s
 test('a shorter age takes effect at once', (t) => {
   const { sw, clock, links } = setUp(2);
   links[0]!.receive(frame(1, ALL));
-  sw.setAge(10);
+  sw.hash.setAge(10);
   clock.advance(14_000);
   t.is(sw.fdb.size, 0);
 });
