@@ -2,5 +2,6 @@
 
 import type { CommandSpec } from './options.ts';
 import { SLIRPVDE } from './slirpvde-options.ts';
+import { VDE_SWITCH } from './vde-switch-options.ts';
 
-export const COMMANDS: readonly CommandSpec[] = [SLIRPVDE];
+export const COMMANDS: readonly CommandSpec[] = [SLIRPVDE, VDE_SWITCH];

@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { defaultControlDirectory } from '../link/index.ts';
-import type { BpduGuard, GuardMode, TreeMode } from '../switch/index.ts';
+import type { GuardMode, TreeMode } from '../switch/index.ts';
 import type { ParsedCommand } from './parse.ts';
 import type { ProcessOptions } from './run-service.ts';
 import { UsageError } from './usage-error.ts';
@@ -18,6 +18,9 @@ import {
   stationAddress,
   wholeNumber,
 } from './values.ts';
+
+/** What becomes of BPDUs where none are expected; `disable` closes the port. */
+export type BpduGuard = GuardMode | 'disable';
 
 export interface VdeSwitchConfig extends ProcessOptions {
   readonly numPorts: number;
@@ -81,7 +84,8 @@ export function vdeSwitchConfig(parsed: ParsedCommand, cwd: string): VdeSwitchCo
   const mac = text('macaddr');
   const daemon = flag('daemon');
   if (flag('fstp') && flag('rstp')) throw new UsageError('--fstp and --rstp exclude each other');
-  if (flag('hub') && flag('rstp')) throw new UsageError('a hub has no spanning tree: --hub and --rstp exclude each other');
+  if (flag('hub') && flag('rstp'))
+    throw new UsageError('a hub has no spanning tree: --hub and --rstp exclude each other');
   return {
     numPorts: number('numports', '--numports', 2, MAX_PORTS, 32),
     hub: flag('hub'),
@@ -98,7 +102,7 @@ export function vdeSwitchConfig(parsed: ParsedCommand, cwd: string): VdeSwitchCo
     dirMode: octalMode('--dirmode', text('dirmode'), 0o7777),
     group: text('group'),
     guard: oneOf('--guard', text('guard'), ['off', 'warn', 'enforce']),
-    bpduGuard: oneOf('--bpdu-guard', text('bpduGuard'), ['off', 'drop', 'disable']),
+    bpduGuard: oneOf('--bpdu-guard', text('bpduGuard'), ['off', 'warn', 'enforce', 'disable']),
     storm: stormLimit(text('storm')),
     macTable: number('macTable', '--mac-table', 1, MAX_STATIONS, 8192),
     macShare: number('macShare', '--mac-share', 1, MAX_STATIONS, 1024),
@@ -128,7 +132,10 @@ function stormLimit(value: string | null): VdeSwitchConfig['storm'] {
   const [rate = '', burst, ...more] = value.split(',');
   if (more.length > 0) throw new UsageError(`option '--storm': '${value}' is not RATE[,BURST]`);
   const frames = wholeNumber('--storm', rate, 1, MAX_RATE);
-  return { rate: frames, burst: burst === undefined ? Math.ceil(frames / 5) : wholeNumber('--storm', burst, 1, MAX_RATE) };
+  return {
+    rate: frames,
+    burst: burst === undefined ? Math.ceil(frames / 5) : wholeNumber('--storm', burst, 1, MAX_RATE),
+  };
 }
 
 /** The first of the usual files that is there, or null. */

@@ -30,7 +30,8 @@ export const VDE_SWITCH: CommandSpec = {
       argument: { kind: 'required', name: 'N' },
       group: SWITCH,
       help: 'number of ports, 2 to 65536',
-      details: 'They are numbered from 0, and any port that is asked for is one from 1 up. May be changed at the console.',
+      details:
+        'They are numbered from 0, and any port that is asked for is one from 1 up. May be changed at the console.',
       defaultText: '32',
     },
     {
@@ -174,7 +175,7 @@ export const VDE_SWITCH: CommandSpec = {
       added: true,
       argument: { kind: 'required', name: 'MODE' },
       group: PROTECTION,
-      help: 'BPDUs from ports that are no trunk: off, drop, or disable (closes the port)',
+      help: 'BPDUs from ports that are not trusted: off, warn, enforce, or disable, which closes the port',
       defaultText: 'off',
     },
     {

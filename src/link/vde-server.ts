@@ -48,6 +48,8 @@ export interface VdeServerOptions extends ControlDirOptions {
   allocate: (endpoint: VdeEndpoint) => number | string;
   /** Hears of refused clients, at most once a second: one line without line break. */
   report?: (text: string) => void;
+  /** Keeps clients waiting until `serve`. */
+  held?: boolean;
   /** Largest packet sent to clients, bytes; default 1500. */
   mtu?: number;
   timers?: Timers;
@@ -149,6 +151,8 @@ export class VdeServer {
   private readonly options: VdeServerOptions;
   private readonly timers: Timers;
   private readonly pending = new Set<Socket>();
+  /** Clients that came before `serve`; null afterwards. */
+  private waiting: Socket[] | null;
   private readonly server: Server;
   private reportedAt = Number.NEGATIVE_INFINITY;
   private unreported = 0;
@@ -160,7 +164,8 @@ export class VdeServer {
     this.path = dir.path;
     this.options = options;
     this.timers = options.timers ?? SYSTEM_TIMERS;
-    this.server = createServer((socket) => this.accept(socket));
+    this.waiting = options.held === true ? [] : null;
+    this.server = createServer((socket) => this.take(socket));
     this.server.on('error', (error) => this.report(`cannot accept: ${error.message}`));
   }
 
@@ -182,6 +187,18 @@ export class VdeServer {
     return server;
   }
 
+  /** Modes of `ctl` and the data sockets. */
+  get socketMode(): number {
+    return this.dir.socketMode;
+  }
+
+  /** Serves clients from now on, those that have been waiting first. */
+  serve(): void {
+    const { waiting } = this;
+    this.waiting = null;
+    for (const socket of waiting ?? []) this.accept(socket);
+  }
+
   /** Ends all endpoints and removes all files; safe to call twice. */
   close(): Promise<void> {
     this.closing ??= new Promise((done) => {
@@ -189,14 +206,20 @@ export class VdeServer {
         this.dir.release();
         done();
       });
-      for (const socket of this.pending) socket.destroy();
+      for (const socket of [...this.pending, ...(this.waiting ?? [])]) socket.destroy();
       for (const endpoint of [...this.endpoints]) void endpoint.close();
     });
     return this.closing;
   }
 
-  private accept(socket: Socket): void {
+  private take(socket: Socket): void {
     socket.on('error', () => {}); // 'close' follows
+    if (this.waiting === null) this.accept(socket);
+    else if (this.waiting.length < MAX_PENDING) this.waiting.push(socket);
+    else socket.destroy();
+  }
+
+  private accept(socket: Socket): void {
     const cred = this.api.peerCred(descriptorOf(socket));
     if (cred === null || this.pending.size >= MAX_PENDING || this.endpoints.size >= MAX_ENDPOINTS) {
       this.refuse(socket, cred === null ? 'its user is not known' : 'too many clients');

@@ -213,7 +213,13 @@ export class Console {
   complete(line: string): [words: string[], begun: string] {
     const [, command = '', begun = ''] = /^\s*(?:(\S+)\s+)?(\S*)$/.exec(line) ?? [];
     const words: readonly { readonly path: string }[] =
-      command === '' ? this.commands : command === 'help' ? this.table : command.startsWith('debug/') ? this.events : [];
+      command === ''
+        ? this.commands
+        : command === 'help'
+          ? this.table
+          : command.startsWith('debug/')
+            ? this.events
+            : [];
     return [words.map(({ path }) => path).filter((path) => path.startsWith(begun)), begun];
   }
 

@@ -84,7 +84,14 @@ function stationLines(stations: readonly FdbEntry[], size: number): string[] {
 
 function findStation(sw: Switch, mac: string, vlan: number): Reply {
   if (!/^([0-9a-f]{1,2}[:.]){5}[0-9a-f]{1,2}$/i.test(mac)) return emptyData('EINVAL');
-  const bytes = mac.split(/[:.]/).map((byte) => Number.parseInt(byte, 16)) as [number, number, number, number, number, number];
+  const bytes = mac.split(/[:.]/).map((byte) => Number.parseInt(byte, 16)) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
   const [a, b, c, d, e, f] = bytes;
   const found = sw.hash.find(vlan, (a << 8) | b, ((c << 24) | (d << 16) | (e << 8) | f) >>> 0);
   return found === null ? emptyData('ENODEV') : data(stationLines([found], sw.hash.info.hashSize));

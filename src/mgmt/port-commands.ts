@@ -176,5 +176,5 @@ function portLines(port: Port): string[] {
 
 function endpointLine({ link, description }: Endpoint): string {
   const module = link instanceof VdeEndpoint ? 'unix prog' : link instanceof TapLink ? 'tuntap' : 'internal';
-  return `  -- endpoint ID ${four(link.id ?? 0)} module ${module.padEnd(12)}: ${description || 'no endpoint description'}`;
+  return `  -- endpoint ID ${four(link.endpointId ?? 0)} module ${module.padEnd(12)}: ${description || 'no endpoint description'}`;
 }

@@ -108,7 +108,9 @@ export class Terminal implements ConsoleSession {
 export function inBackground(): boolean {
   try {
     // pid (comm) state ppid pgrp session tty_nr tpgid; comm may hold anything, blanks and brackets too.
-    const fields = readFileSync('/proc/self/stat', 'latin1').replace(/^.*\) /s, '').split(' ');
+    const fields = readFileSync('/proc/self/stat', 'latin1')
+      .replace(/^.*\) /s, '')
+      .split(' ');
     return Number(fields[5]) > 0 && fields[5] !== fields[2];
   } catch {
     return false;
