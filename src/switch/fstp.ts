@@ -26,6 +26,7 @@ import { Drop } from '../core/drop.ts';
 import type { Timer } from '../core/timer-wheel.ts';
 import * as bpdu from '../wire/bpdu.ts';
 import { putU16, putU32, u32 } from '../wire/bytes.ts';
+import type { Port } from './port.ts';
 import type { SpanningTree, TreeHost } from './spanning-tree.ts';
 import { type Member, PortState, type Refusal, type Vlan } from './vlan-table.ts';
 
@@ -100,7 +101,8 @@ class Tree {
 }
 
 export class Fstp implements SpanningTree {
-  running = false;
+  readonly perVlan = true;
+  private running = false;
   private readonly host: TreeHost;
   private readonly trees = new Map<Vlan, Tree>();
   private readonly timer: Timer;
@@ -256,9 +258,9 @@ export class Fstp implements SpanningTree {
 
   // ---- protocol
 
-  receive(member: Member, b: Uint8Array, _off: number, payload: number, end: number): void {
-    const { vlan, port } = member;
-    const tree = this.treeOf(vlan);
+  receive(port: Port, member: Member | null, b: Uint8Array, payload: number, end: number): void {
+    if (member === null) return;
+    const tree = this.treeOf(member.vlan);
     const state = tree.ports.get(member);
     if (state === undefined) return; // an edge port ignores BPDUs
     if (bpdu.check(b, payload, end) !== Drop.None || bpdu.version(b, payload) !== 2 || bpdu.type(b, payload) !== 2) {
@@ -409,7 +411,7 @@ export class Fstp implements SpanningTree {
     frame[p + 28] = age >> 8;
     putU16(frame, p + 29, MAX_AGE);
     putU16(frame, p + 31, HELLO);
-    this.host.sendBpdu(member, frame);
+    this.host.sendBpdu(member.port, member.tagged ? member.vlan.id : -1, frame);
   }
 }
 

@@ -2,6 +2,7 @@
 
 import type { TimerWheel } from '../core/timer-wheel.ts';
 import type { SwitchEvent } from './events.ts';
+import type { Port } from './port.ts';
 import type { Member, PortState, Vlan } from './vlan-table.ts';
 
 /** `fstp` is the classic switch's own protocol, one tree per VLAN; `rstp` IEEE 802.1w, one tree for all. */
@@ -24,8 +25,12 @@ export interface TreeHost {
   /** The VLAN of an id, or null. */
   vlanOf(id: number): Vlan | null;
   setState(member: Member, state: PortState): void;
-  /** Sends a BPDU out of a port; a tagged member's gets its tag. The bytes are copied. */
-  sendBpdu(member: Member, b: Uint8Array): void;
+  /** The port of a number, or null when it does not exist. */
+  portOf(number: number): Port | null;
+  /** Its memberships. */
+  membersOf(port: Port): Member[];
+  /** Sends a BPDU out of a port with the tag of a VLAN, or without (-1). The bytes may be used again at once. */
+  sendBpdu(port: Port, vlanTag: number, b: Uint8Array): void;
   /** Flushes the links, after BPDUs were sent from a timer or a command. */
   flush(): void;
   /** Forgets the stations learned in a VLAN: of one port, or of all (-1). */
@@ -35,12 +40,13 @@ export interface TreeHost {
 
 /** A spanning tree protocol. */
 export interface SpanningTree {
-  readonly running: boolean;
+  /** BPDUs belong to VLANs; otherwise only those without tag are given to `receive`, with no member. */
+  readonly perVlan: boolean;
   start(): void;
   /** Ends the protocol; all ports forward. */
   stop(): void;
-  /** A BPDU that came in by a member; `off` is the Ethernet header, `payload` the offset of the length field. */
-  receive(member: Member, b: Uint8Array, off: number, payload: number, end: number): void;
+  /** A BPDU that came in by a port; `payload` is the offset of the length field. */
+  receive(port: Port, member: Member | null, b: Uint8Array, payload: number, end: number): void;
   /** A member's port is active, or is not any more. */
   joined(member: Member): void;
   left(member: Member): void;

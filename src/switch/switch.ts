@@ -40,6 +40,7 @@ import { type Direction, Mirror } from './mirror.ts';
 import { Endpoint, type Ingress, type Port, Screen } from './port.ts';
 import { type GroupTest, type PlugRefusal, PortAdmin, type PortOwner } from './port-admin.ts';
 import { Retagger } from './retagger.ts';
+import { Rstp } from './rstp.ts';
 import {
   BRIDGE_GROUP_HI,
   BRIDGE_GROUP_LO,
@@ -90,6 +91,8 @@ export class Switch implements Ingress {
   readonly bridge: BridgeId;
   /** The classic switch's spanning tree; its settings hold while it does not run, too (`fstp/`). */
   readonly fstp: Fstp;
+  /** Standard rapid spanning tree; its settings hold while it does not run, too. */
+  readonly rstp: Rstp;
   readonly mirror: Mirror;
   readonly storm = new Storm();
   readonly guard: Guard;
@@ -125,6 +128,7 @@ export class Switch implements Ingress {
     );
     const host = this.treeHost();
     this.fstp = new Fstp(host);
+    this.rstp = new Rstp(host);
     this.guard = new Guard(wheel, () => this.refreshAll());
   }
 
@@ -256,7 +260,7 @@ export class Switch implements Ingress {
     if (mode === this.treeMode) return true;
     this.tree?.stop();
     this.treeMode = mode;
-    this.tree = mode === 'off' ? null : this.fstp;
+    this.tree = mode === 'off' ? null : mode === 'fstp' ? this.fstp : this.rstp;
     this.refreshAll();
     this.tree?.start();
     return true;
@@ -347,19 +351,21 @@ export class Switch implements Ingress {
       this.repeat(port, b, off, len);
       return;
     }
+    const bridges = (screens & (Screen.Tree | Screen.Guard)) !== 0 && isBridgeGroup(b, off);
+    if (bridges && !this.admitsBridge(port)) return;
+    const { tree } = this;
+    if (bridges && tree !== null && !tree.perVlan && !vlanTag.isTagged(b, off)) {
+      tree.receive(port, null, b, off + ethernet.HEADER_LEN - 2, off + len);
+      return;
+    }
     const tag = this.tagOf(port, b, off, len);
     const member = tag === REFUSED ? null : this.memberOf(port, tag);
     if (member === null) return;
     const payload = tag >= 0 ? vlanTag.TAGGED_HEADER_LEN - 2 : ethernet.HEADER_LEN - 2;
-    if ((screens & (Screen.Tree | Screen.Guard)) !== 0 && isBridgeGroup(b, off)) {
-      if (!this.guard.admitBpdu(port)) {
-        this.closeIfTold(port);
-        return;
-      }
-      if (this.tree !== null) {
-        this.tree.receive(member, b, off, off + payload, off + len);
-        return;
-      }
+    if (bridges && tree !== null) {
+      if (tree.perVlan) tree.receive(port, member, b, off + payload, off + len);
+      else port.drops[Drop.BpduMalformed]!++;
+      return;
     }
     if (member.state === PortState.Discarding) {
       port.drops[Drop.TreeBlocked]!++;
@@ -555,12 +561,15 @@ export class Switch implements Ingress {
     if (this.observer !== null) this.observer(event);
   }
 
-  /** The BPDU guard may close a port, once; its endpoints stay plugged in and hear nothing. */
-  private closeIfTold(port: Port): void {
-    if (!this.guard.closesPorts || port.disabled) return;
-    port.disabled = true;
-    this.refresh(port);
-    this.tell({ type: 'port-disabled', port });
+  /** Asks the guard whether bridges may be heard on the port, and closes it when that is what the guard says. */
+  private admitsBridge(port: Port): boolean {
+    if (this.guard.admitBpdu(port)) return true;
+    if (this.guard.closesPorts && !port.disabled) {
+      port.disabled = true;
+      this.refresh(port);
+      this.tell({ type: 'port-disabled', port });
+    }
+    return false;
   }
 
   private refresh(port: Port): void {
@@ -621,16 +630,23 @@ export class Switch implements Ingress {
         this.vlans.setState(member, state);
         if (was === PortState.Forwarding && state !== was) this.fdb.flushVlan(member.vlan.id, member.port.number);
       },
-      sendBpdu: (member, b) => this.sendBpdu(member, b),
+      portOf: (number) => this.admin.get(number),
+      membersOf: (port) => this.vlans.membershipsOf(port),
+      sendBpdu: (port, tag, b) => this.sendBpdu(port, tag, b),
       flush: () => this.flush(),
       flushStations: (vlan, port) => this.fdb.flushVlan(vlan, port),
       tell: (event) => this.tell(event),
     };
   }
 
-  private sendBpdu(to: Member, b: Uint8Array): void {
-    if (to.tagged) this.outputRetagged(to, Form.Insert, b, 0, b.length);
-    else this.output(to.port, b, 0, b.length);
+  private sendBpdu(to: Port, tag: number, b: Uint8Array): void {
+    if (tag < 0) {
+      this.output(to, b, 0, b.length);
+      return;
+    }
+    this.retagger ??= new Retagger(this.memory);
+    this.retagger.insert(b, 0, b.length, tag);
+    this.output(to, this.retagger.bytes, this.retagger.off, b.length + vlanTag.TAG_LEN);
   }
 }
 

@@ -12,6 +12,7 @@
 
 import { Drop } from '../core/drop.ts';
 import { u16, u32 } from './bytes.ts';
+import { HEADER_LEN } from './ethernet.ts';
 
 /** 802.3 length (2) and LLC (3) in front of the protocol identifier. */
 export const LLC_LEN = 5;
@@ -82,11 +83,15 @@ export function compareBytes(a: Uint8Array, ao: number, b: Uint8Array, bo: numbe
 }
 
 /**
- * Writes the parts of an RST BPDU's frame that are always the same (addresses, length, LLC, protocol, version 2, type 2).
+ * Writes the parts of a BPDU's frame that do not depend on a tree: addresses, length, LLC, protocol, version and type.
  *
- * @param b  53 bytes, zeroed
+ * @param b  the frame, zeroed, as long as its BPDU needs (no padding)
  */
-export function writeRstFrame(b: Uint8Array, macHi: number, macLo: number): void {
+export function writeFrame(b: Uint8Array, macHi: number, macLo: number, version: number, type: number): void {
   b.set([0x01, 0x80, 0xc2, 0, 0, 0, macHi >>> 8, macHi, macLo >>> 24, macLo >>> 16, macLo >>> 8, macLo], 0);
-  b.set([0, RST_LEN + 3, 0x42, 0x42, 0x03, 0, 0, 2, TYPE_RST], 12);
+  b.set([0, b.length - HEADER_LEN, 0x42, 0x42, 0x03, 0, 0, version, type], 12);
 }
+
+/** The same for an RST BPDU: 53 bytes. */
+export const writeRstFrame = (b: Uint8Array, macHi: number, macLo: number): void =>
+  writeFrame(b, macHi, macLo, 2, TYPE_RST);
