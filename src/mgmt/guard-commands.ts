@@ -13,7 +13,7 @@ import {
 } from '../switch/index.ts';
 import { columns } from './columns.ts';
 import type { ConsoleEntry } from './console.ts';
-import { replyTo } from './port-commands.ts';
+import { isPort, replyTo } from './port-commands.ts';
 import { data, failure, type Reply } from './replies.ts';
 
 const MODES: readonly string[] = ['off', 'warn', 'enforce'] satisfies GuardMode[];
@@ -106,7 +106,7 @@ export function guardCommands(sw: Switch): ConsoleEntry[] {
       path: 'guard/enable',
       syntax: 'N',
       help: 'open a port that the BPDU guard has closed',
-      run: ([number = '']) => (/^\d{1,5}$/.test(number) ? replyTo(admin.enable(Number(number))) : failure('EINVAL')),
+      run: ([number = '']) => (isPort(number) ? replyTo(admin.enable(Number(number))) : failure('EINVAL')),
     },
     {
       path: 'guard/storm',
@@ -130,7 +130,7 @@ export function guardCommands(sw: Switch): ConsoleEntry[] {
       syntax: 'N STATIONS',
       help: 'how many stations are learned from a port at most',
       run: ([number = '', share = '']) => {
-        if (!/^\d{1,5}$/.test(number) || !/^\d{1,7}$/.test(share)) return failure('EINVAL');
+        if (!isPort(number) || !/^\d{1,7}$/.test(share)) return failure('EINVAL');
         if (sw.port(Number(number)) === null) return failure('ENXIO');
         sw.fdb.setShare(Number(number), Number(share));
         return replyTo(null);

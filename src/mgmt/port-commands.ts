@@ -13,6 +13,9 @@ export const replyTo = (refusal: Refusal | null): Reply => (refusal === null ? S
 /** The same for commands with a data block: it is there when they fail, too. */
 export const emptyData = (status: Refusal | 'ENOENT' | 'ENODEV'): Reply => ({ ...failure(status), data: [] });
 
+/** Whether an argument of a command that the original does not have is a port number. */
+export const isPort = (text: string): boolean => /^\d{1,5}$/.test(text);
+
 export function portCommands(sw: Switch): ConsoleEntry[] {
   const { admin } = sw;
   /** Where the original knows no port beyond the last one, instead of refusing its number. */

@@ -15,6 +15,7 @@ import { iplogPlugin } from './plugin-iplog.ts';
 import { Plugins } from './plugins.ts';
 import { portCommands } from './port-commands.ts';
 import { data } from './replies.ts';
+import { rstpCommands } from './rstp-commands.ts';
 import { vlanCommands } from './vlan-commands.ts';
 import { PortCapture, watchCommands } from './watch-commands.ts';
 
@@ -180,7 +181,7 @@ export function switchConsoleEntries(
     ...fstpCommands(sw),
     ...portCommands(sw),
     ...vlanCommands(sw),
-    ...added([...guardCommands(sw), ...watchCommands(sw, capture)]),
+    ...added([...rstpCommands(sw), ...guardCommands(sw), ...watchCommands(sw, capture)]),
   ];
 }
 

@@ -10,7 +10,7 @@ import { atoi } from './c-numbers.ts';
 import { columns, MAX_LINES } from './columns.ts';
 import type { ConsoleEntry } from './console.ts';
 import type { FrameWatchers } from './frame-watchers.ts';
-import { emptyData, replyTo } from './port-commands.ts';
+import { emptyData, isPort, replyTo } from './port-commands.ts';
 import { data, failure, type Reply, SUCCESS } from './replies.ts';
 
 export const watchCommands = (sw: Switch, capture: PortCapture): ConsoleEntry[] => [
@@ -59,8 +59,6 @@ function mirrorCommands(sw: Switch): ConsoleEntry[] {
     },
   ];
 }
-
-export const isPort = (text: string): boolean => /^\d{1,5}$/.test(text);
 
 /** Port numbers with commas; null for `all`, undefined when it is neither. */
 function portList(text: string): number[] | null | undefined {
