@@ -8,6 +8,7 @@ import { SystemClock } from '../core/clock.ts';
 import type { VdeError } from '../core/errors.ts';
 import { FrameMemory } from '../core/frame.ts';
 import { TimerWheel } from '../core/timer-wheel.ts';
+import { openFilesLimit } from '../host/limits.ts';
 import { groupId, isMember, TapLink, VdeServer } from '../link/index.ts';
 import { limitStorm, setBpduGuard, setGuard } from '../mgmt/guard-commands.ts';
 import { runScript } from '../mgmt/script.ts';
@@ -23,6 +24,9 @@ import type { VdeSwitchConfig } from './vde-switch-config.ts';
 const AGE_SEC = 100;
 const SWEEP_SEC = 2;
 const MIN_PERSISTENCE_SEC = 3;
+
+/** Descriptors that are not for endpoints: console clients, files, and clients that have no port yet. */
+const OTHER_FILES = 128;
 
 type Closer = () => void | Promise<void>;
 
@@ -72,6 +76,8 @@ async function start(
     memory,
     mtu: config.mtu,
     held: true,
+    // Each has two descriptors, and none must be missing when somebody comes.
+    maxEndpoints: Math.max(1, Math.floor((openFilesLimit() - OTHER_FILES) / 2)),
     allocate: (endpoint) => {
       const port = allocate(endpoint);
       if (typeof port === 'number') limitPort(sw, config, port);

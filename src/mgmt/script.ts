@@ -1,9 +1,11 @@
 // Commands from a file: `load`, and what a program reads when it starts (rc files).
 //
-// The file is read as a whole before its first command: a regular file that this user may read, of a bounded size. A
-// script may load others, to a bounded depth. A command that fails does not stop the script.
+// The file is read as a whole before its first command: a regular file that this user may read, of a bounded size (or
+// /dev/null, which is how scripts say "none"). A script may load others, to a bounded depth. A command that fails does not stop the script.
 
+import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { devNull } from 'node:os';
 import type { Console, ConsoleSession } from './console.ts';
 import { failure, type Reply, SUCCESS } from './replies.ts';
 
@@ -12,7 +14,8 @@ const MAX_DEPTH = 8;
 
 /** The lines of a script. Rejects with the system's error, or EISDIR, EFBIG where it is no regular file of that size. */
 async function readScript(path: string): Promise<string[]> {
-  const file = await open(path, 'r');
+  if (path === devNull) return [];
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK); // a pipe must not make us wait
   try {
     const stats = await file.stat();
     if (!stats.isFile() || stats.size > MAX_BYTES)
