@@ -397,7 +397,7 @@ interopTest('vde_autolink finds its way: ports are reserved, events followed', [
     text += chunk.toString();
   });
   for (const [command, wanted] of [
-    ['addwire T sleep 60', /1000 Success[\s\S]*VDEal\$ $/],
+    ['addwire T sleep $myport $mysock $remotehost', /1000 Success[\s\S]*VDEal\$ $/],
     ['addlink l1 127.0.0.1', /1000 Success[\s\S]*1000 Success[\s\S]*VDEal\$ $/],
     ['showlinks', /NAME = l1 \(PORT: (\d+)\)/],
   ] as const) {
