@@ -24,6 +24,8 @@ export interface PortOwner {
   resized(count: number): void;
   /** The port does not exist any more. */
   removed(port: Port): void;
+  /** A port that was disabled is not any more. */
+  enabled(port: Port): void;
   /** The settings of the port have changed. */
   refresh(port: Port): void;
 }
@@ -130,7 +132,9 @@ export class PortAdmin {
   /** Opens a port that the BPDU guard has closed. EINVAL, ENXIO. */
   enable(number: number): Refusal | null {
     return this.change(number, (port) => {
+      if (!port.disabled) return;
       port.disabled = false;
+      this.owner.enabled(port);
     });
   }
 

@@ -49,6 +49,8 @@ export class Port {
   readonly endpoints: Endpoint[] = [];
   readonly counters: PortCounters = { rxFrames: 0, rxBytes: 0, txFrames: 0, txBytes: 0, moves: 0, movesHeld: 0 };
   readonly drops: DropCounters = newDropCounters();
+  /** Incoming frames that the guard would have dropped, by reason, were it told to enforce. */
+  readonly warnings: DropCounters = newDropCounters();
   /** Untagged membership: the VLAN of frames without tag; null when such frames are refused. Set by the VLAN table. */
   native: Member | null = null;
   /** Number of VLANs of which the port is a tagged member. Set by the VLAN table. */
@@ -78,6 +80,7 @@ export class Port {
     const c = this.counters;
     c.rxFrames = c.rxBytes = c.txFrames = c.txBytes = c.moves = c.movesHeld = 0;
     this.drops.fill(0);
+    this.warnings.fill(0);
   }
 }
 

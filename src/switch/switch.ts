@@ -129,7 +129,12 @@ export class Switch implements Ingress {
     const host = this.treeHost();
     this.fstp = new Fstp(host);
     this.rstp = new Rstp(host);
-    this.guard = new Guard(wheel, () => this.refreshAll());
+    this.guard = new Guard({
+      clock: wheel.clock,
+      locate: (vlan, macHi, macLo) => this.fdb.lookup(vlan, macHi, macLo, this.hash.now()),
+      portOf: (number) => this.admin.get(number),
+      changed: () => this.refreshAll(),
+    });
   }
 
   /** Hears of events from now on; null ends that. */
@@ -197,7 +202,7 @@ export class Switch implements Ingress {
     this.tell({ type: 'port-', port });
     this.hash.portDown(port);
     this.guard.portDown(port);
-    this.vlans.deactivate(port);
+    if (!port.disabled) this.vlans.deactivate(port);
   }
 
   get hub(): boolean {
@@ -566,6 +571,7 @@ export class Switch implements Ingress {
     if (this.guard.admitBpdu(port)) return true;
     if (this.guard.closesPorts && !port.disabled) {
       port.disabled = true;
+      this.vlans.deactivate(port);
       this.refresh(port);
       this.tell({ type: 'port-disabled', port });
     }
@@ -594,6 +600,9 @@ export class Switch implements Ingress {
       vlans: this.vlans,
       resized: (count) => this.fdb.setPorts(count),
       refresh: (port) => this.refresh(port),
+      enabled: (port) => {
+        if (port.active) this.vlans.activate(port);
+      },
       removed: (port) => this.storm.forget(port.number),
     };
   }

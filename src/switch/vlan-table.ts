@@ -190,7 +190,7 @@ export class VlanTable {
     for (const member of this.membershipsOf(port)) this.leave(member);
   }
 
-  /** The port has got its first endpoint. */
+  /** The port has got its first endpoint, or is enabled again. */
   activate(port: Port): void {
     for (const member of this.membershipsOf(port)) {
       this.setState(member, PortState.Forwarding);
@@ -198,7 +198,7 @@ export class VlanTable {
     }
   }
 
-  /** The port has lost its last endpoint. */
+  /** The port has lost its last endpoint, or is disabled. */
   deactivate(port: Port): void {
     for (const member of this.membershipsOf(port)) {
       this.dropFromFlood(member);
@@ -211,7 +211,7 @@ export class VlanTable {
     member.state = state;
     const { vlan } = member;
     if (state !== PortState.Forwarding) this.dropFromFlood(member);
-    else if (member.port.active && !vlan.flood.includes(member)) {
+    else if (member.port.active && !member.port.disabled && !vlan.flood.includes(member)) {
       vlan.flood.push(member);
       if (member.tagged) vlan.trunks++;
     }
@@ -241,7 +241,7 @@ export class VlanTable {
     vlan.size++;
     if (tagged) port.trunked++;
     else port.native = member;
-    if (!port.active) return;
+    if (!port.active || port.disabled) return;
     this.setState(member, PortState.Forwarding);
     this.listener.joined(member);
   }
@@ -253,7 +253,7 @@ export class VlanTable {
     if (member.tagged) port.trunked--;
     else port.native = null;
     this.dropFromFlood(member);
-    if (port.active) this.listener.left(member);
+    if (port.active && !port.disabled) this.listener.left(member);
   }
 
   private dropFromFlood(member: Member): void {
