@@ -1,5 +1,6 @@
 // Menu `guard` of vde_switch: what ports that are not trusted may do. The original has nothing like it.
 
+import { formatAddress, parseAddress, parseMac } from '../core/address.ts';
 import {
   GUARD_KINDS,
   type GuardKind,
@@ -11,10 +12,11 @@ import {
   type StormKind,
   type Switch,
 } from '../switch/index.ts';
-import { columns } from './columns.ts';
+import { i32, u16 } from '../wire/bytes.ts';
+import { columns, MAX_LINES, macText } from './columns.ts';
 import type { ConsoleEntry } from './console.ts';
 import { isPort, replyTo } from './port-commands.ts';
-import { data, failure, type Reply } from './replies.ts';
+import { data, failure, type Reply, SUCCESS } from './replies.ts';
 
 const MODES: readonly string[] = ['off', 'warn', 'enforce'] satisfies GuardMode[];
 /** Kinds that `all` stands for; BPDUs are a matter of their own. */
@@ -38,7 +40,7 @@ export function guardCommands(sw: Switch): ConsoleEntry[] {
     if (!/^(\d{1,5}|all)$/.test(number) || !/^[01]$/.test(on)) return failure('EINVAL');
     if (number !== 'all') return replyTo(change(Number(number), on === '1'));
     for (const each of sw.ports()) change(each.number, on === '1');
-    return replyTo(null);
+    return SUCCESS;
   };
   return [
     { path: 'guard', help: 'PROTECTION MENU' },
@@ -77,7 +79,39 @@ export function guardCommands(sw: Switch): ConsoleEntry[] {
         else if (kind === 'bpdu') setBpduGuard(sw, mode as GuardMode);
         else if ((GUARD_KINDS as readonly string[]).includes(kind)) guard.setMode(kind as GuardKind, mode as GuardMode);
         else return failure('EINVAL');
-        return replyTo(null);
+        return SUCCESS;
+      },
+    },
+    {
+      path: 'guard/bind',
+      syntax: 'PORT MAC ADDR [VLAN]',
+      help: 'an address belongs to a station on a port, whatever it says itself',
+      details: 'Others are learned: from DHCP, from duplicate address detection, and from trusted ports.',
+      run: (words) => bind(sw, words),
+    },
+    {
+      path: 'guard/unbind',
+      syntax: 'ADDR [VLAN]',
+      help: 'forget whose an address is',
+      run: ([text = '', vlan = '']) => {
+        const address = parseAddress(text);
+        if (address === null || !/^\d{0,4}$/.test(vlan)) return failure('EINVAL');
+        return guard.bindings.unbind(Number(vlan), ...address) ? SUCCESS : failure('ENOENT');
+      },
+    },
+    {
+      path: 'guard/bindings',
+      help: 'list whose addresses are',
+      run: () => {
+        const rows = guard.bindings
+          .list()
+          .sort((a, b) => a.vlan - b.vlan || a.port - b.port)
+          .slice(0, MAX_LINES)
+          .map(({ vlan, port: number, macHi, macLo, a0, a1, a2, a3, source }) => [
+            ...[String(vlan), String(number), macText(macHi, macLo)],
+            ...[formatAddress(a0, a1, a2, a3), source],
+          ]);
+        return data(columns(['VLAN', 'PORT', 'MAC', 'ADDRESS', 'SOURCE'], rows));
       },
     },
     {
@@ -133,10 +167,25 @@ export function guardCommands(sw: Switch): ConsoleEntry[] {
         if (!isPort(number) || !/^\d{1,7}$/.test(share)) return failure('EINVAL');
         if (sw.port(Number(number)) === null) return failure('ENXIO');
         sw.fdb.setShare(Number(number), Number(share));
-        return replyTo(null);
+        return SUCCESS;
       },
     },
   ];
+}
+
+function bind(sw: Switch, [number = '', mac = '', text = '', vlan = '']: readonly string[]): Reply {
+  const bytes = parseMac(mac);
+  const address = parseAddress(text);
+  if (!isPort(number) || bytes === null || address === null || !/^\d{0,4}$/.test(vlan)) return failure('EINVAL');
+  if (sw.port(Number(number)) === null || sw.vlans.get(Number(vlan)) === null) return failure('ENXIO');
+  const owner = {
+    macHi: u16(bytes, 0),
+    macLo: i32(bytes, 2),
+    port: Number(number),
+    source: 'static',
+    lifetimeSec: 0,
+  } as const;
+  return sw.guard.bindings.bind(Number(vlan), ...address, owner) ? SUCCESS : failure('ENOSPC');
 }
 
 function setStorm(sw: Switch, [number = '', kind = '', rate = '', burst = '']: readonly string[]): Reply {

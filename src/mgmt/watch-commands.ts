@@ -199,8 +199,8 @@ function dropCommands(sw: Switch): ConsoleEntry[] {
       syntax: '[N]',
       help: 'list the reasons for which frames of a port, or of all, were dropped',
       details:
-        'IN: frames that came from the port; OUT: frames for it. Reasons that never happened are left out; ' +
-        'docs/reference/drops.md has them all. `port/resetcounter` sets those of IN to zero.',
+        '`in`: frames that came from the port; `warn`: those that the guard let pass; `out`: frames for it. Reasons that never happened are left out; ' +
+        'docs/reference/drops.md has them all. `port/resetcounter` sets the first two to zero.',
       run: (_words, text) => listDrops(sw, text),
     },
   ];
@@ -220,7 +220,11 @@ function listDrops(sw: Switch, text: string): Reply {
         String(count),
         DROP_REASONS[MEANING.get(label)!],
       ]);
-    return [...of('in', port.drops), ...port.endpoints.flatMap(({ link }) => of('out', link.drops))];
+    return [
+      ...of('in', port.drops),
+      ...of('warn', port.warnings),
+      ...port.endpoints.flatMap(({ link }) => of('out', link.drops)),
+    ];
   });
   return data(columns(['PORT', 'WAY', 'REASON', 'COUNT', 'MEANING'], rows.slice(0, MAX_LINES)));
 }

@@ -385,34 +385,39 @@ interopTest('port/epclose ends vde_plug, and its port is free again', ['vde_plug
   t.deepEqual(readdirSync(bench.ctl).sort(), ['.lock', 'ctl']);
 });
 
-interopTest('vde_autolink finds its way: ports are reserved, events followed', ['vde_autolink'], async (t) => {
-  const bench = new Bench(t);
-  await bench.switch('-F');
-  const own = join(bench.dir, 'autolink');
-  const tool = bench.start(['vde_autolink', '-s', bench.ctl, '-S', bench.mgmt, '-M', own]);
-  await until(() => !tool.running || existsSync(own), 5000, 'its console');
-  const socket = connect(own);
-  let text = '';
-  socket.on('data', (chunk) => {
-    text += chunk.toString();
-  });
-  for (const [command, wanted] of [
-    ['addwire T sleep $myport $mysock $remotehost', /1000 Success[\s\S]*VDEal\$ $/],
-    ['addlink l1 127.0.0.1', /1000 Success[\s\S]*1000 Success[\s\S]*VDEal\$ $/],
-    ['showlinks', /NAME = l1 \(PORT: (\d+)\)/],
-  ] as const) {
-    await until(() => text.endsWith('VDEal$ '), 5000, 'its prompt');
-    socket.write(`${command}\n`);
-    await until(
-      () => wanted.test(text),
-      5000,
-      () => `${wanted} in ${text}`,
-    );
-  }
-  const port = /NAME = l1 \(PORT: (\d+)\)/.exec(text)![1]!.padStart(4, '0');
-  t.regex(await bench.ask('port/allprint'), new RegExp(`Port ${port} untagged_vlan=0000 INACTIVE - NOT Unnamed`));
-  socket.destroy();
-});
+interopTest(
+  'vde_autolink finds its way: ports are reserved, events followed',
+  ['vde_autolink', 'setsid'],
+  async (t) => {
+    const bench = new Bench(t);
+    await bench.switch('-F');
+    const own = join(bench.dir, 'autolink');
+    // It ends the whole process group that it is in.
+    const tool = bench.start(['setsid', 'vde_autolink', '-s', bench.ctl, '-S', bench.mgmt, '-M', own]);
+    await until(() => !tool.running || existsSync(own), 5000, 'its console');
+    const socket = connect(own);
+    let text = '';
+    socket.on('data', (chunk) => {
+      text += chunk.toString();
+    });
+    for (const [command, wanted] of [
+      ['addwire T sleep $myport $mysock $remotehost', /1000 Success[\s\S]*VDEal\$ $/],
+      ['addlink l1 127.0.0.1', /1000 Success[\s\S]*1000 Success[\s\S]*VDEal\$ $/],
+      ['showlinks', /NAME = l1 \(PORT: (\d+)\)/],
+    ] as const) {
+      await until(() => text.endsWith('VDEal$ '), 5000, 'its prompt');
+      socket.write(`${command}\n`);
+      await until(
+        () => wanted.test(text),
+        5000,
+        () => `${wanted} in ${text}`,
+      );
+    }
+    const port = /NAME = l1 \(PORT: (\d+)\)/.exec(text)![1]!.padStart(4, '0');
+    t.regex(await bench.ask('port/allprint'), new RegExp(`Port ${port} untagged_vlan=0000 INACTIVE - NOT Unnamed`));
+    socket.destroy();
+  },
+);
 
 interopTest('a TAP interface of the host is a port', ['tap', 'namespaces', 'vde_plug', 'ip'], async (t) => {
   const bench = new Bench(t);
