@@ -7,6 +7,7 @@ import { createNodeHostNet } from '../src/host/node-host-net.ts';
 import { CapturedLink, memoryPair } from '../src/link/index.ts';
 import { Captures } from '../src/mgmt/captures.ts';
 import {
+  Console,
   type ConsoleEntry,
   consoleTable,
   type EventCategory,
@@ -14,7 +15,13 @@ import {
   MAX_LINE,
   MAX_QUEUED,
 } from '../src/mgmt/console.ts';
+import { FrameWatchers } from '../src/mgmt/frame-watchers.ts';
+import { dumpPlugin, pdumpPlugin } from '../src/mgmt/plugin-dump.ts';
+import { iplogPlugin } from '../src/mgmt/plugin-iplog.ts';
+import { Plugins } from '../src/mgmt/plugins.ts';
 import { EVENTS, slirpvdeCommands } from '../src/mgmt/slirpvde-console.ts';
+import { SWITCH_EVENTS, switchConsoleEntries } from '../src/mgmt/switch-console.ts';
+import { PortCapture } from '../src/mgmt/watch-commands.ts';
 import { Router } from '../src/router/index.ts';
 import { MemoryLeaseStore } from '../src/services/index.ts';
 import { Switch } from '../src/switch/index.ts';
@@ -79,6 +86,29 @@ function slirpvdeTable(): readonly ConsoleEntry[] {
   return consoleTable(slirpvdeCommands(options, () => {}));
 }
 
+/** The whole table of vde_switch. Nothing of it is run. */
+function switchTable(): readonly ConsoleEntry[] {
+  const wheel = new TimerWheel(new SystemClock());
+  const sw = new Switch({ wheel });
+  const options = {
+    sw,
+    clock: wheel.clock,
+    controlDir: '',
+    controlMode: 0,
+    mgmt: null,
+    cwd: '',
+    shutdown: () => {},
+    report: () => {},
+  };
+  const entries = switchConsoleEntries(options, new Plugins([], nobody), new PortCapture(new FrameWatchers(sw)));
+  const watchers = new FrameWatchers(sw);
+  const plugins = [dumpPlugin(watchers), pdumpPlugin(watchers, ''), iplogPlugin(sw, watchers, wheel.clock)];
+  return [...entries, ...plugins.flatMap((plugin) => plugin.open(nobody()).entries)];
+}
+
+const nobody = (): Console =>
+  new Console({ banner: [], prompt: '', entries: [], events: [], shutdown: () => {}, report: () => {} });
+
 /** Consoles by command. */
 export const CONSOLES: readonly ConsoleDoc[] = [
   {
@@ -86,7 +116,20 @@ export const CONSOLES: readonly ConsoleDoc[] = [
     prompt: 'slirpvde',
     entries: slirpvdeTable(),
     events: Object.values(EVENTS),
-    notes: ['`lease` is there with DHCP only, `port` and `hash` only while slirpvde is the switch too.'],
+    notes: [
+      '`lease` is there with DHCP only; `port`, `hash`, `vlan` and `fstp` only while slirpvde is the switch too.',
+    ],
+  },
+  {
+    name: 'vde_switch',
+    prompt: 'vde',
+    entries: switchTable(),
+    events: Object.values(SWITCH_EVENTS),
+    notes: [
+      '`dump`, `pdump` and `iplog` are there after `plugin/add`. What the original does not have (`rstp`, `guard`, ' +
+        '`mirror`, `capture`, `queue`, `drops`) stands behind a line of its own in `help`.',
+      'A command may be shortened nowhere, but what follows it may be glued to it, as in the original: `port/print1`.',
+    ],
   },
 ];
 

@@ -175,7 +175,7 @@ export const VDE_SWITCH: CommandSpec = {
       added: true,
       argument: { kind: 'required', name: 'MODE' },
       group: PROTECTION,
-      help: 'BPDUs from ports that are not trusted: off, warn, enforce, or disable, which closes the port',
+      help: 'what becomes of BPDUs from ports that are not trusted: off, warn, enforce, or disable, which closes the port',
       defaultText: 'off',
     },
     {

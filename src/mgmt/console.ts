@@ -18,7 +18,7 @@
 // goes out in one write.
 //
 // A command is the whole first word of a line. In a console that stands in for vde_switch's it is what vde_switch takes
-// for it (`prefixCommands`): the first of the table whose path the line begins with, so `port/print1` is `port/print 1`.
+// for it (`prefixCommands`): else the first of the table whose path the line begins with, `port/print1` is `port/print 1`.
 //
 // Beside the clients of its socket a console serves sessions that others bring: standard input (terminal.ts), scripts
 // (script.ts).
@@ -286,11 +286,10 @@ export class Console {
   private find(line: string): { path: string; run: ConsoleEntry['run']; text: string } {
     const trimmed = line.trim();
     const first = /^\S*/.exec(trimmed)![0];
-    const { prefixCommands = false } = this.options;
-    const entry = this.table.find(
-      ({ path, run }) =>
-        (run !== undefined || OWN_PATHS.has(path)) && (prefixCommands ? trimmed.startsWith(path) : path === first),
-    );
+    const commands = this.table.filter(({ path, run }) => run !== undefined || OWN_PATHS.has(path));
+    const entry =
+      commands.find(({ path }) => path === first) ??
+      (this.options.prefixCommands ? commands.find(({ path }) => trimmed.startsWith(path)) : undefined);
     const path = entry?.path ?? '';
     return { path, run: entry?.run, text: trimmed.slice(path.length).trim() };
   }

@@ -119,7 +119,10 @@ export function portCommands(sw: Switch): ConsoleEntry[] {
       syntax: '[N]',
       help: 'reset the port (N) counters',
       run: (_words, text) => {
-        const refusal = admin.resetCounters(text === '' ? -1 : Math.max(atoi(text), text.startsWith('-') ? -2 : 0));
+        const number = text === '' ? -1 : atoi(text);
+        if (text !== '' && number < 0) return failure('EINVAL');
+        const refusal = admin.resetCounters(number);
+        // A port that does not exist has no counters: the original finds nothing wrong with that.
         return replyTo(refusal === 'ENXIO' ? null : refusal);
       },
     },
