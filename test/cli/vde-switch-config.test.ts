@@ -54,7 +54,7 @@ const cases: readonly (readonly [string, Partial<VdeSwitchConfig>])[] = [
   ['-p pid', { pidfile: join(CWD, 'pid') }],
   ['-f /rc', { rcFile: '/rc' }],
   ['-M /m --mgmtmode 660 --mgmtgroup 5', { mgmt: { path: '/m', mode: 0o660, group: '5' } }],
-  ['-D 5', {}],
+  ['-D 5', { stdin: true }],
   ['-t tap0 -tap tap1', { taps: ['tap0', 'tap1'] }],
   ['--storm 1000', { storm: { rate: 1000, burst: 200 } }],
   ['--storm 1000,7', { storm: { rate: 1000, burst: 7 } }],
