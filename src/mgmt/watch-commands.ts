@@ -4,7 +4,7 @@
 import { isAbsolute } from 'node:path';
 import { DROP_REASONS, Drop, type DropName, dropLabel, dropSnapshot } from '../core/drop.ts';
 import { CaptureFile } from '../link/index.ts';
-import type { Direction, FrameHook, MirrorSession, Switch } from '../switch/index.ts';
+import { type Direction, type FrameHook, type MirrorSession, queueViews, type Switch } from '../switch/index.ts';
 import { DIRECTION_INBOUND, DIRECTION_OUTBOUND } from '../wire/pcapng.ts';
 import { atoi } from './c-numbers.ts';
 import { columns, MAX_LINES } from './columns.ts';
@@ -169,17 +169,11 @@ function queueCommands(sw: Switch): ConsoleEntry[] {
       run: (_words, text) => {
         const number = atoi(text);
         if (text !== '' && (number < 0 || number >= sw.numPorts)) return emptyData('EINVAL');
-        const ports = text === '' ? sw.ports() : [sw.port(number)];
-        const rows = ports.flatMap((port) =>
-          (port?.endpoints ?? []).map(({ link }) => [
-            String(port!.number),
-            String(link.endpointId ?? 0),
-            String(link.backlogged ?? 0),
-            String(link.stats.txFrames),
-            String(link.drops[Drop.TxQueueFull]),
-            String(link.drops[Drop.TxError]),
-          ]),
-        );
+        const ports = text === '' ? sw.ports() : [sw.port(number)].filter((port) => port !== null);
+        const rows = queueViews(ports).map(({ port, endpointId, backlogged, txFrames, drops }) => [
+          ...[port, Math.max(endpointId, 0), backlogged, txFrames].map(String),
+          ...[Drop.TxQueueFull, Drop.TxError].map((reason) => String(drops[dropLabel(reason)] ?? 0)),
+        ]);
         if (text !== '' && rows.length === 0) return emptyData('ENXIO');
         return data(columns(['PORT', 'ENDPOINT', 'WAITING', 'SENT', 'FULL', 'ERROR'], rows.slice(0, MAX_LINES)));
       },

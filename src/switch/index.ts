@@ -9,6 +9,7 @@ export { GUARD_KINDS, type GuardKind, type GuardMode } from './guard/guard.ts';
 export type { Direction, FrameHook, MirrorSession } from './mirror.ts';
 export type { Endpoint, Port, PortCounters } from './port.ts';
 export { MAX_PORTS, type PlugRefusal } from './port-admin.ts';
+export { type QueueView, queueViews } from './queues.ts';
 export type { RstpPortView, RstpView } from './rstp.ts';
 export type { RstpRole } from './rstp-port.ts';
 export type { BridgeId, TreeMode } from './spanning-tree.ts';

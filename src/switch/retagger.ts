@@ -11,6 +11,7 @@
 import { FrameArena, type FrameMemory } from '../core/frame.ts';
 import { putU16 } from '../wire/bytes.ts';
 import * as vlan from '../wire/vlan.ts';
+import { Form } from './tags.ts';
 
 const ARENA_BYTES = 512 << 10;
 /** The longest frame with one more tag. */
@@ -35,22 +36,17 @@ export class Retagger {
     return this.bytes !== this.scratch;
   }
 
-  /** Adds a tag; the new frame is `len + 4` bytes long. */
-  insert(b: Uint8Array, off: number, len: number, vlanId: number): void {
-    this.make(b, off, len, MACS, vlan.TAG_LEN);
-    putU16(this.bytes, this.off + MACS, vlan.TPID);
-    putU16(this.bytes, this.off + MACS + 2, vlanId);
-  }
-
-  /** Changes the VLAN id of a tagged frame; its length stays. */
-  replace(b: Uint8Array, off: number, len: number, vlanId: number): void {
-    this.make(b, off, len, MACS, 0);
-    putU16(this.bytes, this.off + MACS + 2, (vlan.tci(b, off) & ~vlan.ID_MASK) | vlanId);
-  }
-
-  /** Takes the tag off; the new frame is `len - 4` bytes long. */
-  strip(b: Uint8Array, off: number, len: number): void {
-    this.make(b, off, len, MACS, -vlan.TAG_LEN);
+  /** Builds a frame with a tag put in, replaced (its priority stays) or taken off; the length of the new frame. */
+  make(form: Form, b: Uint8Array, off: number, len: number, vlanId: number): number {
+    const shift = form === Form.Insert ? vlan.TAG_LEN : form === Form.Strip ? -vlan.TAG_LEN : 0;
+    this.copy(b, off, len, shift);
+    if (form === Form.Insert) {
+      putU16(this.bytes, this.off + MACS, vlan.TPID);
+      putU16(this.bytes, this.off + MACS + 2, vlanId);
+    } else if (form === Form.Replace) {
+      putU16(this.bytes, this.off + MACS + 2, (vlan.tci(b, off) & ~vlan.ID_MASK) | vlanId);
+    }
+    return len + shift;
   }
 
   /** All links have sent what they held: the arena may be used again. */
@@ -58,20 +54,20 @@ export class Retagger {
     if (this.arena !== null) this.arena.reset();
   }
 
-  /** Copies `head` bytes, and the rest of the frame `shift` bytes further on (negative: that many are left out). */
-  private make(b: Uint8Array, off: number, len: number, head: number, shift: number): void {
+  /** Copies both addresses, and the rest of the frame `shift` bytes further on (negative: so many are left out). */
+  private copy(b: Uint8Array, off: number, len: number, shift: number): void {
     const at = this.arena === null ? -1 : this.arena.alloc(len + shift);
     this.bytes = at < 0 ? this.scratch : this.arena!.bytes;
     this.off = at < 0 ? 2 : at;
     const to = this.off;
-    const from = shift < 0 ? head - shift : head;
-    const rest = shift < 0 ? head : head + shift;
+    const from = off + (shift < 0 ? MACS - shift : MACS);
+    const rest = to + (shift < 0 ? MACS : MACS + shift);
     if (b === this.bytes) {
-      b.copyWithin(to, off, off + head);
-      b.copyWithin(to + rest, off + from, off + len);
+      b.copyWithin(to, off, off + MACS);
+      b.copyWithin(rest, from, off + len);
     } else {
-      this.bytes.set(b.subarray(off, off + head), to);
-      this.bytes.set(b.subarray(off + from, off + len), to + rest);
+      this.bytes.set(b.subarray(off, off + MACS), to);
+      this.bytes.set(b.subarray(from, off + len), rest);
     }
   }
 }

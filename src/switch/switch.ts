@@ -51,6 +51,7 @@ import {
 } from './spanning-tree.ts';
 import { type StationOptions, Stations } from './stations.ts';
 import { Storm, type StormKind } from './storm.ts';
+import { Form, formFor, memberOf, REFUSED, tagOf, UNTAGGED } from './tags.ts';
 import { type Member, NO_VLAN, PortState, type Refusal, type VlanListener, VlanTable } from './vlan-table.ts';
 
 export interface SwitchOptions {
@@ -101,7 +102,7 @@ export class Switch implements Ingress {
   private readonly wheel: TimerWheel;
   private readonly memory: FrameMemory | null;
   private retagger: Retagger | null = null;
-  /** Floods on the stack that may have frames in the retagger's arena. */
+  /** Calls on the stack that have frames in the retagger's arena to hand out. */
   private retagging = 0;
   private hubMode = false;
   private treeMode: TreeMode = 'off';
@@ -363,8 +364,8 @@ export class Switch implements Ingress {
       tree.receive(port, null, b, off + ethernet.HEADER_LEN - 2, off + len);
       return;
     }
-    const tag = this.tagOf(port, b, off, len);
-    const member = tag === REFUSED ? null : this.memberOf(port, tag);
+    const tag = tagOf(this.vlans, port, b, off, len);
+    const member = tag === REFUSED ? null : memberOf(this.vlans, port, tag);
     if (member === null) return;
     const payload = tag >= 0 ? vlanTag.TAGGED_HEADER_LEN - 2 : ethernet.HEADER_LEN - 2;
     if (bridges && tree !== null) {
@@ -395,41 +396,6 @@ export class Switch implements Ingress {
     else if ((screens & Screen.Storm) === 0 || this.withinRate(port, group, b, off)) {
       this.flood(member, tag, b, off, len);
     }
-  }
-
-  /**
-   * The tag that says which VLAN a frame belongs to: its TCI, UNTAGGED (also when there is a tag that is none of the
-   * switch's business: OPAQUE), or REFUSED, counted.
-   */
-  private tagOf(port: Port, b: Uint8Array, off: number, len: number): number {
-    if (!vlanTag.isTagged(b, off)) return UNTAGGED;
-    if (vlanTag.check(b, off, off + len) !== Drop.None) {
-      port.drops[Drop.VlanTagTruncated]!++;
-      return REFUSED;
-    }
-    const tci = vlanTag.tci(b, off);
-    const id = tci & vlanTag.ID_MASK;
-    const vlan = this.vlans.get(id);
-    const isMember = vlan !== null && vlan.member(port) !== null;
-    if (!isMember && id !== 0) {
-      if (port.transparent) return OPAQUE;
-      port.drops[Drop.VlanNotMember]!++;
-      return REFUSED;
-    }
-    if (vlanTag.innerType(b, off) === ethernet.TYPE_VLAN && !port.transparent) {
-      port.drops[Drop.VlanDoubleTag]!++;
-      return REFUSED;
-    }
-    return tci;
-  }
-
-  /** The membership that a frame with this tag comes in by; null, counted, when there is none. */
-  private memberOf(port: Port, tag: number): Member | null {
-    // A tag with VLAN id 0 is a priority and no VLAN, unless the port is a member of VLAN 0.
-    const tagged = tag >= 0 ? (this.vlans.get(tag & vlanTag.ID_MASK)?.member(port) ?? null) : null;
-    const member = tagged ?? port.native;
-    if (member === null) port.drops[Drop.VlanNoNative]!++;
-    return member;
   }
 
   /** Sends a frame out of all forwarding ports of its VLAN but the one it came from, in at most two forms. */
@@ -468,17 +434,11 @@ export class Switch implements Ingress {
   /** Sends a frame with another tag; the offset of the new form where it may be sent again, else -1. */
   private outputRetagged(to: Member, form: Form, b: Uint8Array, off: number, len: number): number {
     const retagger = (this.retagger ??= new Retagger(this.memory));
-    const { id } = to.vlan;
-    let length = len;
-    if (form === Form.Insert) {
-      retagger.insert(b, off, len, id);
-      length += vlanTag.TAG_LEN;
-    } else if (form === Form.Strip) {
-      retagger.strip(b, off, len);
-      length -= vlanTag.TAG_LEN;
-    } else retagger.replace(b, off, len, id);
+    const length = retagger.make(form, b, off, len, to.vlan.id);
     const at = retagger.kept ? retagger.off : -1;
+    this.retagging++;
     this.output(to.port, retagger.bytes, retagger.off, length);
+    this.retagging--;
     return at;
   }
 
@@ -603,7 +563,10 @@ export class Switch implements Ingress {
       enabled: (port) => {
         if (port.active) this.vlans.activate(port);
       },
-      removed: (port) => this.storm.forget(port.number),
+      removed: (port) => {
+        this.storm.forget(port.number);
+        this.mirror.remove(port.number);
+      },
     };
   }
 
@@ -654,27 +617,9 @@ export class Switch implements Ingress {
       return;
     }
     this.retagger ??= new Retagger(this.memory);
-    this.retagger.insert(b, 0, b.length, tag);
-    this.output(to, this.retagger.bytes, this.retagger.off, b.length + vlanTag.TAG_LEN);
+    const length = this.retagger.make(Form.Insert, b, 0, b.length, tag);
+    this.output(to, this.retagger.bytes, this.retagger.off, length);
   }
-}
-
-/** Tags beside TCIs (0 to 65,535). */
-const UNTAGGED = -1;
-const OPAQUE = -2;
-const REFUSED = -3;
-
-/** What becomes of a frame's tag on the way out. */
-const Form = { AsIs: 0, Insert: 1, Replace: 2, Strip: 3, Hidden: 4 } as const;
-type Form = (typeof Form)[keyof typeof Form];
-
-function formFor(to: Member, tag: number): Form {
-  if (to.tagged) {
-    if (tag < 0) return Form.Insert;
-    return (tag & vlanTag.ID_MASK) === to.vlan.id ? Form.AsIs : Form.Replace;
-  }
-  if (tag >= 0) return Form.Strip;
-  return tag === OPAQUE && to.port.trunked > 0 ? Form.Hidden : Form.AsIs;
 }
 
 const isBridgeGroup = (b: Uint8Array, off: number): boolean =>

@@ -2,6 +2,7 @@ import test from 'ava';
 import { Drop } from '../../src/core/drop.ts';
 import { portAllocator } from '../../src/switch/attach.ts';
 import type { SwitchEvent } from '../../src/switch/events.ts';
+import { queueViews } from '../../src/switch/queues.ts';
 import { ALL, FakeLink, frame, plugged, setUp } from './support.ts';
 
 const takeAll = (links: FakeLink[]) => links.map((l) => l.take());
@@ -234,6 +235,10 @@ test('a mirror gets copies of what goes in and out of its ports, and nothing els
   links[3]!.receive(frame(9, ALL, 9));
   t.deepEqual(takeAll(links), [[], [], [], []], 'the destination says nothing');
   t.is(sw.mirror.get(4)!.frames, 3);
+  sw.admin.create(9);
+  sw.mirrorTo(9, [1], 'in');
+  sw.admin.remove(9);
+  t.is(sw.mirror.get(9), null, 'a session ends with its port');
   t.is(sw.mirrorTo(4, null, 'in'), null);
   links[1]!.receive(frame(2, 1, 5));
   t.deepEqual(takeAll(links), [[5], [], [], [5]]);
@@ -310,4 +315,16 @@ test('isolated ports hear only ports that are not', (t) => {
   links[2]!.receive(frame(3, ALL, 4), frame(3, 1, 5));
   t.deepEqual(takeAll(links), [[4, 5], [4], [1, 2]]);
   t.is(sw.port(2)!.drops[Drop.PortIsolated], 1);
+});
+
+test('queues: what waits and what was dropped, for each endpoint', (t) => {
+  const { sw } = setUp();
+  const link = Object.assign(new FakeLink('slow'), { endpointId: 9, backlogged: 3 });
+  link.drops[Drop.TxQueueFull] = 2;
+  plugged(sw, link, { port: 4, description: 'a guest' });
+  plugged(sw, new FakeLink('inside'), { port: 5 });
+  t.deepEqual(queueViews(sw.ports()), [
+    { port: 4, endpointId: 9, description: 'a guest', backlogged: 3, txFrames: 0, drops: { tx_queue_full: 2 } },
+    { port: 5, endpointId: -1, description: '', backlogged: 0, txFrames: 0, drops: {} },
+  ]);
 });

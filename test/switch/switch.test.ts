@@ -349,6 +349,32 @@ test('a station that sends of its own accord flushes the switch', (t) => {
   );
 });
 
+test('a station that answers inside frame() does not spoil the tagged frame that others are still to get', (t) => {
+  const memory = new FrameMemory(4 << 20);
+  const { sw } = setUp(0, { memory });
+  const [inside, outside] = memoryPair('router', { delivery: 'direct' });
+  const station = new Station(inside, memory);
+  plugged(sw, outside);
+  const links = [new LazyLink('trunk'), new LazyLink('guest')];
+  for (const link of links) plugged(sw, link);
+  sw.vlans.create(10);
+  for (const port of [1, 2]) {
+    sw.admin.setVlan(port, 4095);
+    sw.vlans.addPort(10, port);
+  }
+  sw.admin.setVlan(3, 10);
+  // The station, a tagged member that hears the flood first, answers by a frame that is retagged too, and flushes.
+  station.answer = () => Uint8Array.of(...frame(200, ALL).subarray(0, 12), 0x81, 0, 0, 10, 0x88, 0xb5, 99);
+  links[1]!.receive(frame(1, ALL, 5));
+  t.deepEqual(
+    links[0]!.sent.map((f) => [f[15], f[18]]),
+    [
+      [10, 99],
+      [10, 5],
+    ],
+  );
+});
+
 test('two stations that talk to each other inside flush(): each flush is run, none inside itself', (t) => {
   const { sw } = setUp();
   const memory = new FrameMemory(2 << 20);

@@ -167,7 +167,7 @@ export class VdeNet {
     if (b instanceof OwnSwitch && !(a instanceof OwnSwitch)) return this.cable(b, bPort, a, aPort);
     if (a instanceof OwnSwitch) {
       const link = await this.join(b, bPort);
-      const endpoint = a.sw.plug(link, { port: aPort });
+      const endpoint = a.sw.plug(link, { port: aPort, uid: process.getuid!() });
       if (typeof endpoint === 'string') throw new Error(endpoint);
       return {
         cut: async () => {
