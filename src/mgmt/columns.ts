@@ -37,3 +37,7 @@ export const ipText = (address: number): string => formatIpv4(address >>> 0);
 
 /** `12.3 MiB`. */
 export const sizeText = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+
+/** One line of text without control characters, which names of guests and files may hold. */
+export const printable = (text: string): string =>
+  text.replace(/[\x00-\x08\x0a-\x1f\x7f-\x9f]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);

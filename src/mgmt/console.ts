@@ -30,6 +30,7 @@
 // A menu is an entry without `run`; help, the `debug` menu and the reference of the console come from the table.
 
 import { createServer, type Server, type Socket } from 'node:net';
+import { printable } from './columns.ts';
 import { data, failure, failureOf, type Reply, SUCCESS, statusLine } from './replies.ts';
 import { loadScript } from './script.ts';
 
@@ -460,7 +461,3 @@ function answerText(reply: Reply): string {
   const block = lines === undefined ? '' : `0000 DATA END WITH '.'\n${lines.map((line) => `${line}\n`).join('')}.\n`;
   return `${block}${printable(statusLine(reply))}\n`;
 }
-
-/** One line of text without control characters, which names of guests and files may hold. */
-const printable = (text: string): string =>
-  text.replace(/[\x00-\x08\x0a-\x1f\x7f-\x9f]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);

@@ -6,6 +6,7 @@
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { devNull } from 'node:os';
+import { printable } from './columns.ts';
 import type { Console, ConsoleSession } from './console.ts';
 import { failure, type Reply, SUCCESS } from './replies.ts';
 
@@ -49,7 +50,7 @@ export async function loadScript(
     return scriptFailure(error);
   }
   for (const line of lines) {
-    session.print(`${console.name}[${path}]: ${line}\n`);
+    session.print(`${console.name}[${path}]: ${printable(line)}\n`);
     const text = await console.answer(session, line, depth + 1);
     if (text === null) return null;
     session.print(text);

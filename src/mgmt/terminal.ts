@@ -9,7 +9,7 @@
 import { readFileSync } from 'node:fs';
 import { createInterface, type Interface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
-import type { Console, ConsoleSession } from './console.ts';
+import { type Console, type ConsoleSession, MAX_QUEUED } from './console.ts';
 
 const HISTORY = 500;
 const CLEAR_LINE = '\r\x1b[K';
@@ -58,7 +58,8 @@ export class Terminal implements ConsoleSession {
   }
 
   print(text: string): void {
-    if (this.closed) return;
+    // Events are lost, and not kept without end, where nobody reads what we print.
+    if (this.closed || this.options.output.writableLength > MAX_QUEUED) return;
     this.options.output.write(this.prompting ? `${CLEAR_LINE}${text}` : text);
     if (this.prompting) this.lines.prompt(true);
   }
