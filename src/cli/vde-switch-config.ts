@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { defaultControlDirectory } from '../link/index.ts';
-import type { GuardMode, TreeMode } from '../switch/index.ts';
+import { type GuardMode, MAX_PORTS, type TreeMode } from '../switch/index.ts';
 import type { ParsedCommand } from './parse.ts';
 import type { ProcessOptions } from './run-service.ts';
 import { UsageError } from './usage-error.ts';
@@ -54,7 +54,6 @@ export interface VdeSwitchConfig extends ProcessOptions {
   readonly stdin: boolean;
 }
 
-const MAX_PORTS = 65_536;
 const MIN_MTU = 576; // RFC 791 section 3.1: what every host must take
 const MAX_MTU = 9216; // a VDE frame holds 9234 bytes: Ethernet header, one tag, and this
 const MAX_STATIONS = 1 << 20;

@@ -1,13 +1,11 @@
 // Menu `fstp` of a switch, as vde_switch has it.
 
-import type { FstpView, Switch } from '../switch/index.ts';
+import { type FstpView, MAX_VLAN, type Switch } from '../switch/index.ts';
 import { atoi, scanInts } from './c-numbers.ts';
 import { four, MAX_LINES, macText } from './columns.ts';
 import type { ConsoleEntry } from './console.ts';
 import { emptyData, replyTo } from './port-commands.ts';
 import { data, failure, type Reply } from './replies.ts';
-
-const MAX_VLAN = 4093;
 
 export function fstpCommands(sw: Switch): ConsoleEntry[] {
   const { fstp, bridge } = sw;

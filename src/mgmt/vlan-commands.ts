@@ -1,13 +1,11 @@
 // Menu `vlan` of a switch, as vde_switch has it.
 
-import type { Switch, VlanView } from '../switch/index.ts';
+import { MAX_VLAN, type Switch, type VlanView } from '../switch/index.ts';
 import { atoi, scanInts } from './c-numbers.ts';
 import { four, MAX_LINES } from './columns.ts';
 import type { ConsoleEntry } from './console.ts';
 import { emptyData, replyTo } from './port-commands.ts';
 import { data, failure, type Reply } from './replies.ts';
-
-const MAX_VLAN = 4093;
 
 export function vlanCommands(sw: Switch): ConsoleEntry[] {
   const { vlans } = sw;
