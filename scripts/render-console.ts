@@ -11,6 +11,7 @@ import { ConsoleSwitchControl } from '../src/lab/switch-control.ts';
 import { CapturedLink, memoryPair, SYSTEM_TIMERS } from '../src/link/index.ts';
 import { Captures } from '../src/mgmt/captures.ts';
 import {
+  Console,
   type ConsoleEntry,
   consoleTable,
   type EventCategory,
@@ -18,8 +19,14 @@ import {
   MAX_LINE,
   MAX_QUEUED,
 } from '../src/mgmt/console.ts';
+import { FrameWatchers } from '../src/mgmt/frame-watchers.ts';
 import { L3_EVENTS, l3Commands } from '../src/mgmt/l3-commands.ts';
+import { dumpPlugin, pdumpPlugin } from '../src/mgmt/plugin-dump.ts';
+import { iplogPlugin } from '../src/mgmt/plugin-iplog.ts';
+import { Plugins } from '../src/mgmt/plugins.ts';
 import { EVENTS, slirpvdeCommands } from '../src/mgmt/slirpvde-console.ts';
+import { SWITCH_EVENTS, switchConsoleEntries } from '../src/mgmt/switch-console.ts';
+import { PortCapture } from '../src/mgmt/watch-commands.ts';
 import { MARKOV, PROMPT, WIREFILTER_COMMANDS } from '../src/mgmt/wirefilter-console.ts';
 import { Router } from '../src/router/index.ts';
 import { MemoryLeaseStore } from '../src/services/index.ts';
@@ -103,6 +110,29 @@ function l3Table(): readonly ConsoleEntry[] {
   return consoleTable(l3Commands(new Forwarder(arena, new TimerWheel(new SystemClock())), []));
 }
 
+/** The whole table of vde_switch. Nothing of it is run. */
+function switchTable(): readonly ConsoleEntry[] {
+  const wheel = new TimerWheel(new SystemClock());
+  const sw = new Switch({ wheel });
+  const options = {
+    sw,
+    clock: wheel.clock,
+    controlDir: '',
+    controlMode: 0,
+    mgmt: null,
+    cwd: '',
+    shutdown: () => {},
+    report: () => {},
+  };
+  const entries = switchConsoleEntries(options, new Plugins([], nobody), new PortCapture(new FrameWatchers(sw)));
+  const watchers = new FrameWatchers(sw);
+  const plugins = [dumpPlugin(watchers), pdumpPlugin(watchers, ''), iplogPlugin(sw, watchers, wheel.clock)];
+  return [...entries, ...plugins.flatMap((plugin) => plugin.open(nobody()).entries)];
+}
+
+const nobody = (): Console =>
+  new Console({ banner: [], prompt: '', entries: [], events: [], shutdown: () => {}, report: () => {} });
+
 /** Consoles by command. */
 export const CONSOLES: readonly ConsoleDoc[] = [
   {
@@ -110,7 +140,20 @@ export const CONSOLES: readonly ConsoleDoc[] = [
     prompt: 'slirpvde',
     entries: slirpvdeTable(),
     events: Object.values(EVENTS),
-    notes: ['`lease` is there with DHCP only, `port` and `hash` only while slirpvde is the switch too.'],
+    notes: [
+      '`lease` is there with DHCP only; `port`, `hash`, `vlan` and `fstp` only while slirpvde is the switch too.',
+    ],
+  },
+  {
+    name: 'vde_switch',
+    prompt: 'vde',
+    entries: switchTable(),
+    events: Object.values(SWITCH_EVENTS),
+    notes: [
+      '`dump`, `pdump` and `iplog` are there after `plugin/add`. What the original does not have (`rstp`, `guard`, ' +
+        '`mirror`, `capture`, `queue`, `drops`) stands behind a line of its own in `help`.',
+      'A command may be shortened nowhere, but what follows it may be glued to it, as in the original: `port/print1`.',
+    ],
   },
   {
     name: 'wirefilter',

@@ -13,7 +13,7 @@ import { Impair } from '../link/impair.ts';
 import { ImpairModel, LR, RL } from '../link/impair-model.ts';
 import { LocalSocket, PLUG_MTU, plugStream } from '../link/index.ts';
 import { PipePlug } from '../link/pipe-plug.ts';
-import { answer, Console, type ConsoleSession } from '../mgmt/console.ts';
+import { answerText, Console, type ConsoleSession } from '../mgmt/console.ts';
 import { BANNER, MARKOV, PROMPT, WirefilterCommands } from '../mgmt/wirefilter-console.ts';
 import { type CableEnd, openEnd, streamEnd } from './cable-end.ts';
 import { LineConsole } from './line-console.ts';
@@ -106,7 +106,7 @@ async function start(
   if (config.console && isConsole(0)) {
     const execute = (line: string, session: ConsoleSession): string | null => {
       const reply = commands.execute(line, session);
-      return reply === null ? null : answer(reply);
+      return reply === null ? null : answerText(reply);
     };
     const own = new LineConsole(BANNER, PROMPT, execute, shutdown);
     closers.push(() => own.close());

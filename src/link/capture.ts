@@ -1,4 +1,4 @@
-// Captures: what passes a link, as a pcapng file for Wireshark and tcpdump.
+// Captures: what passes a link, as a pcapng (or pcap) file for Wireshark and tcpdump.
 //
 // `CapturedLink` wraps a link and, while a capture runs, shows each frame in both directions to a `CaptureFile` before it
 // passes it on untouched. The file takes a copy and writes it behind the back of the data path, in large pieces. It never holds up
@@ -12,6 +12,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { VdeError } from '../core/errors.ts';
 import type { FrameSink, Link, LinkStats } from '../core/frame.ts';
+import { pcapHeader, pcapRecord } from '../wire/pcap.ts';
 import {
   DIRECTION_INBOUND,
   DIRECTION_OUTBOUND,
@@ -27,6 +28,8 @@ const TIME_DIGITS = 6;
 
 export interface CaptureOptions {
   path: string;
+  /** `pcap` knows neither interfaces nor directions; default `pcapng`. */
+  format?: 'pcapng' | 'pcap';
   /** The file grows no larger than this, bytes; default 64 MiB. */
   maxBytes?: number;
   /** Most bytes kept of a frame, 0 (the default) for all. */
@@ -48,6 +51,7 @@ export class CaptureFile {
   private readonly handle: FileHandle;
   private readonly maxBytes: number;
   private readonly snapLen: number;
+  private readonly pcap: boolean;
   private readonly now: () => number;
   private interfaces = 0;
   private queue: Uint8Array[] = [];
@@ -63,7 +67,8 @@ export class CaptureFile {
     this.maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
     this.snapLen = options.snapLen ?? 0;
     this.now = options.now ?? (() => performance.timeOrigin + performance.now());
-    this.add(sectionHeader(options.application ?? 'vdenet'));
+    this.pcap = options.format === 'pcap';
+    this.add(this.pcap ? pcapHeader(this.snapLen) : sectionHeader(options.application ?? 'vdenet'));
   }
 
   /** Makes the file; rejects with ERR_VDE_SYSTEM when it must not or cannot be written. */
@@ -87,7 +92,7 @@ export class CaptureFile {
 
   /** Adds an interface to the file; its number, for `packet`. */
   addInterface(name: string): number {
-    this.add(interfaceDescription(name, this.snapLen, TIME_DIGITS));
+    if (!this.pcap) this.add(interfaceDescription(name, this.snapLen, TIME_DIGITS));
     return this.interfaces++;
   }
 
@@ -100,7 +105,9 @@ export class CaptureFile {
     const ms = this.now();
     const seconds = Math.floor(ms / 1000);
     const nanoseconds = Math.floor((ms - seconds * 1000) * 1e6);
-    const block = enhancedPacket(id, TIME_DIGITS, seconds, nanoseconds, b, off, len, this.snapLen, direction, '');
+    const block = this.pcap
+      ? pcapRecord(seconds, nanoseconds, b, off, len, this.snapLen)
+      : enhancedPacket(id, TIME_DIGITS, seconds, nanoseconds, b, off, len, this.snapLen, direction, '');
     if (this.add(block)) this.frames++;
     else this.missed++;
   }

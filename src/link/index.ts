@@ -1,6 +1,6 @@
 // The door of the room: links, and what makes them.
 
-export { groupId, nameOfUser } from './accounts.ts';
+export { groupId, groupIdOf, isMember, nameOfGroup, nameOfUser, userIdOf } from './accounts.ts';
 export { joinLinks, type Paced } from './cable.ts';
 export { CapturedLink, CaptureFile, type CaptureOptions } from './capture.ts';
 export { CommandPlug } from './command-plug.ts';

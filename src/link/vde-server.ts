@@ -11,7 +11,7 @@
 // - The client's path must be a datagram socket that belongs to the user at the other end of the connection (SO_PEERCRED);
 //   root and our own user may name any, as they could use it without us. Owner, mode and the connect are done on one
 //   opened file, so the path cannot be exchanged in between. The client's file is never changed.
-// - Connections without a complete request: 64 at a time, 5 s each. Endpoints: 1024.
+// - Connections without a complete request: 64 at a time, 5 s each. Endpoints: 1024 unless told otherwise.
 // - What follows the request on `ctl` is ignored, as the classic switch should do.
 // - A request of version 1 (before 2004) is served like one of version 3 without port number; others are refused.
 // - When the process has no descriptors left, libuv turns new connections away; nothing spins. Events are reported at
@@ -33,7 +33,7 @@ import { VdeSocket } from './vde-socket.ts';
 
 const REQUEST_MS = 5000;
 const MAX_PENDING = 64;
-const MAX_ENDPOINTS = 1024;
+const DEFAULT_MAX_ENDPOINTS = 1024;
 const REPORT_EVERY_MS = 1000;
 const BACKLOG = 64;
 /** What every VDE program carries. */
@@ -48,6 +48,10 @@ export interface VdeServerOptions extends ControlDirOptions {
   allocate: (endpoint: VdeEndpoint) => number | string;
   /** Hears of refused clients, at most once a second: one line without line break. */
   report?: (text: string) => void;
+  /** Most clients with a port; default 1024. Each has two descriptors. */
+  maxEndpoints?: number;
+  /** Keeps clients waiting until `serve`. */
+  held?: boolean;
   /** Largest packet sent to clients, bytes; default 1500. */
   mtu?: number;
   timers?: Timers;
@@ -149,6 +153,8 @@ export class VdeServer {
   private readonly options: VdeServerOptions;
   private readonly timers: Timers;
   private readonly pending = new Set<Socket>();
+  /** Clients that came before `serve`; null afterwards. */
+  private waiting: Socket[] | null;
   private readonly server: Server;
   private reportedAt = Number.NEGATIVE_INFINITY;
   private unreported = 0;
@@ -160,7 +166,8 @@ export class VdeServer {
     this.path = dir.path;
     this.options = options;
     this.timers = options.timers ?? SYSTEM_TIMERS;
-    this.server = createServer((socket) => this.accept(socket));
+    this.waiting = options.held === true ? [] : null;
+    this.server = createServer((socket) => this.take(socket));
     this.server.on('error', (error) => this.report(`cannot accept: ${error.message}`));
   }
 
@@ -182,6 +189,18 @@ export class VdeServer {
     return server;
   }
 
+  /** Modes of `ctl` and the data sockets. */
+  get socketMode(): number {
+    return this.dir.socketMode;
+  }
+
+  /** Serves clients from now on, those that have been waiting first. */
+  serve(): void {
+    const { waiting } = this;
+    this.waiting = null;
+    for (const socket of waiting ?? []) this.accept(socket);
+  }
+
   /** Ends all endpoints and removes all files; safe to call twice. */
   close(): Promise<void> {
     this.closing ??= new Promise((done) => {
@@ -189,16 +208,26 @@ export class VdeServer {
         this.dir.release();
         done();
       });
-      for (const socket of this.pending) socket.destroy();
+      for (const socket of [...this.pending, ...(this.waiting ?? [])]) socket.destroy();
       for (const endpoint of [...this.endpoints]) void endpoint.close();
     });
     return this.closing;
   }
 
-  private accept(socket: Socket): void {
+  private take(socket: Socket): void {
     socket.on('error', () => {}); // 'close' follows
+    if (this.waiting === null) this.accept(socket);
+    else if (this.waiting.length < MAX_PENDING) this.waiting.push(socket);
+    else socket.destroy();
+  }
+
+  private accept(socket: Socket): void {
     const cred = this.api.peerCred(descriptorOf(socket));
-    if (cred === null || this.pending.size >= MAX_PENDING || this.endpoints.size >= MAX_ENDPOINTS) {
+    if (
+      cred === null ||
+      this.pending.size >= MAX_PENDING ||
+      this.endpoints.size >= (this.options.maxEndpoints ?? DEFAULT_MAX_ENDPOINTS)
+    ) {
       this.refuse(socket, cred === null ? 'its user is not known' : 'too many clients');
       return;
     }

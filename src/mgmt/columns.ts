@@ -5,6 +5,9 @@ import { formatIpv4 } from '../core/address.ts';
 /** Lines of a data block at most; a longer list ends with a line that says how much more there is. */
 export const MAX_LINES = 2000;
 
+/** A number as vde_switch prints those of ports, VLANs and endpoints. */
+export const four = (n: number): string => String(n).padStart(4, '0');
+
 /** Rows under a heading, each column as wide as its widest cell; the last one is not padded. */
 export function columns(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const widths = head.map((title, i) => rows.reduce((width, row) => Math.max(width, row[i]!.length), title.length));
@@ -34,3 +37,7 @@ export const ipText = (address: number): string => formatIpv4(address >>> 0);
 
 /** `12.3 MiB`. */
 export const sizeText = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+
+/** One line of text without control characters, which names of guests and files may hold. */
+export const printable = (text: string): string =>
+  text.replace(/[\x00-\x08\x0a-\x1f\x7f-\x9f]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);

@@ -12,10 +12,16 @@
 //   9999 END OF SESSION                -->           (logout, shutdown; the connection is closed)
 //
 // Empty lines and lines that begin with `#` get the prompt only. The classic server takes what one read gives for one
-// command. Here lines are put together from whatever pieces they arrive in, several may come at once, a command is its
-// whole first word, and a line of data that would be `.` is indented: the block cannot end early. But Debian's vdeterm
-// ends no line: so input that is followed by nothing for `lineEndMs` counts as a line too. It also wants an answer and the
-// prompt behind it in one piece, so each goes out in one write.
+// command. Here lines are put together from whatever pieces they arrive in, several may come at once, and a line of data
+// that would be `.` is indented: the block cannot end early. But Debian's vdeterm ends no line: so input that is followed
+// by nothing for `lineEndMs` counts as a line too. It also wants an answer and the prompt behind it in one piece, so each
+// goes out in one write.
+//
+// A command is the whole first word of a line. In a console that stands in for vde_switch's it is what vde_switch takes
+// for it (`prefixCommands`): else the first of the table whose path the line begins with, `port/print1` is `port/print 1`.
+//
+// Beside the clients of its socket a console serves sessions that others bring: standard input (terminal.ts), scripts
+// (script.ts).
 //
 // Whoever may open the socket has control of everything; what it cannot do is to fill our memory: a line has MAX_LINE
 // bytes (a longer one is skipped and answered by an error), input waits while a command is carried out, a client that
@@ -24,7 +30,9 @@
 // A menu is an entry without `run`; help, the `debug` menu and the reference of the console come from the table.
 
 import { createServer, type Server, type Socket } from 'node:net';
+import { printable } from './columns.ts';
 import { data, failure, failureOf, type Reply, SUCCESS, statusLine } from './replies.ts';
+import { loadScript } from './script.ts';
 
 export const MAX_LINE = 4096;
 export const MAX_CLIENTS = 16;
@@ -43,6 +51,8 @@ export interface ConsoleEntry {
   readonly help: string;
   /** More for the reference. */
   readonly details?: string;
+  /** Not of the original: help shows these behind the others, under a heading of their own. */
+  readonly added?: true;
   /** Carries the command out. `words` are the arguments, `text` the same unsplit. What it throws becomes an error. */
   readonly run?: (words: readonly string[], text: string) => Reply | Promise<Reply>;
 }
@@ -51,10 +61,16 @@ export interface ConsoleEntry {
 export interface ConsoleSession {
   /** Paths of the event categories that are printed to this session. */
   readonly follows: Set<string>;
-  /** Prints whole lines between answers. */
+  /** Prints an event, or what a command says before its answer; whole lines. */
   print(text: string): void;
   /** Ends the session with `text` as its last words; default those of vde_switch. */
   end(text?: string): void;
+}
+
+/** Commands and events that come and go while the console runs. */
+export interface ConsoleExtension {
+  readonly entries: readonly ConsoleEntry[];
+  readonly events: readonly EventCategory[];
 }
 
 /** A kind of event that a client may follow. */
@@ -70,8 +86,10 @@ export interface ConsoleOptions {
   readonly banner: readonly string[];
   /** Printed with `$ ` behind it. */
   readonly prompt: string;
-  /** Commands in the order of help; the console's own come first. */
+  /** Commands in the order of help; the console's own are put around them unless they are among them (`ownEntries`). */
   readonly entries: readonly ConsoleEntry[];
+  /** A command is what the line begins with, as in vde_switch; else its whole first word. */
+  readonly prefixCommands?: boolean;
   readonly events: readonly EventCategory[];
   /** A dialect of its own: carries out all lines, instead of the table. Null when it has ended the session. */
   readonly dialect?: (line: string, session: ConsoleSession) => Reply | null;
@@ -90,49 +108,85 @@ const OWN: readonly ConsoleEntry[] = [
   { path: 'shutdown', help: 'end the program' },
 ];
 
-const DEBUG: readonly ConsoleEntry[] = [
+/** For a table that has it: commands from a file (script.ts). */
+export const LOAD: ConsoleEntry = {
+  path: 'load',
+  syntax: 'path',
+  help: 'load a configuration script',
+  details: 'Lines are shown with their answers; a failing one does not stop the script.',
+};
+
+export const DEBUG: readonly ConsoleEntry[] = [
   { path: 'debug', help: 'DEBUG MENU' },
-  { path: 'debug/list', syntax: '[dbgpath]', help: 'list debug categories' },
+  { path: 'debug/list', help: 'list debug categories', details: 'Those whose path begins with the argument.' },
   {
     path: 'debug/add',
-    syntax: '[dbgpath]',
+    syntax: 'dbgpath',
     help: 'enable debug info for a given category',
     details: 'Events of the categories whose path begins so are printed to this client as they happen.',
   },
-  { path: 'debug/del', syntax: '[dbgpath]', help: 'disable debug info for a given category' },
+  { path: 'debug/del', syntax: 'dbgpath', help: 'disable debug info for a given category' },
 ];
+
+/** Carried out by the console itself wherever they are in its table. */
+const OWN_PATHS = new Set([...OWN, LOAD, ...DEBUG.slice(1)].map(({ path }) => path));
 
 /** The whole table of a console, in the order of help. */
-export const consoleTable = (entries: readonly ConsoleEntry[]): readonly ConsoleEntry[] => [
-  ...OWN,
-  ...entries,
-  ...DEBUG,
-];
+export const consoleTable = (entries: readonly ConsoleEntry[]): readonly ConsoleEntry[] =>
+  entries.some(({ path }) => path === 'help') ? entries : [...OWN, ...entries, ...DEBUG];
 
-/** `help`: all entries whose path begins with `prefix`, under their heading. */
+const isMenuOf = (table: readonly ConsoleEntry[], { path }: ConsoleEntry): boolean =>
+  table.some((other) => other.path.startsWith(`${path}/`));
+
+/** `help`: all entries whose path begins with `prefix`, under their heading; those that were added behind the others. */
 export function helpLines(table: readonly ConsoleEntry[], prefix: string): string[] {
-  const isMenu = ({ path }: ConsoleEntry): boolean => table.some((other) => other.path.startsWith(`${path}/`));
   const row = (path: string, syntax: string, help: string): string => `${path.padEnd(18)} ${syntax.padEnd(15)} ${help}`;
+  const shown = table.filter((entry) => entry.path.startsWith(prefix));
+  const rows = (added: boolean): string[] =>
+    shown
+      .filter((entry) => (entry.added ?? false) === added)
+      .map((entry) => row(entry.path, isMenuOf(table, entry) ? '============' : (entry.syntax ?? ''), entry.help));
+  const added = rows(true);
   return [
     row('COMMAND PATH', 'SYNTAX', 'HELP'),
     row('------------', '--------------', '------------'),
-    ...table
-      .filter((entry) => entry.path.startsWith(prefix))
-      .map((entry) => row(entry.path, isMenu(entry) ? '============' : (entry.syntax ?? ''), entry.help)),
+    ...rows(false),
+    ...(added.length === 0 ? [] : [row('------------', '--------------', 'ADDED BY VDENET'), ...added]),
   ];
 }
 
 export class Console {
   private readonly options: ConsoleOptions;
-  private readonly table: readonly ConsoleEntry[];
-  private readonly byPath: ReadonlyMap<string, ConsoleEntry>;
-  private readonly sessions = new Set<Session>();
+  private table: readonly ConsoleEntry[] = [];
+  private events: readonly EventCategory[] = [];
+  private readonly extensions = new Set<ConsoleExtension>();
+  /** Clients of the socket, and sessions that others brought. */
+  private readonly clientSessions = new Set<Session>();
+  private readonly sessions = new Set<ConsoleSession>();
   private server: Server | null = null;
 
   constructor(options: ConsoleOptions) {
     this.options = options;
-    this.table = consoleTable(options.entries);
-    this.byPath = new Map(this.table.map((entry) => [entry.path, entry]));
+    this.arrange();
+  }
+
+  /** Adds commands and events behind those there are. */
+  extend(extension: ConsoleExtension): void {
+    this.extensions.add(extension);
+    this.arrange();
+  }
+
+  /** Takes them away again. */
+  retract(extension: ConsoleExtension): void {
+    this.extensions.delete(extension);
+    for (const { path } of extension.events) for (const session of this.sessions) session.follows.delete(path);
+    this.arrange();
+  }
+
+  private arrange(): void {
+    const { entries, events } = this.options;
+    this.table = [...consoleTable(entries), ...[...this.extensions].flatMap((each) => each.entries)];
+    this.events = [...events, ...[...this.extensions].flatMap((each) => each.events)];
   }
 
   /** Serves clients on a bound Unix stream socket, which is closed by `close`. */
@@ -150,13 +204,53 @@ export class Console {
   }
 
   get clients(): number {
-    return this.sessions.size;
+    return this.clientSessions.size;
+  }
+
+  /** The word of the prompt. */
+  get name(): string {
+    return this.options.prompt;
+  }
+
+  /** Words that may stand where the last word of `line` is begun, and that beginning; for completion at a terminal. */
+  complete(line: string): [words: string[], begun: string] {
+    const [, command = '', begun = ''] = /^\s*(?:(\S+)\s+)?(\S*)$/.exec(line) ?? [];
+    const words: readonly { readonly path: string }[] =
+      command === ''
+        ? this.commands
+        : command === 'help'
+          ? this.table
+          : command.startsWith('debug/')
+            ? this.events
+            : [];
+    return [words.map(({ path }) => path).filter((path) => path.startsWith(begun)), begun];
+  }
+
+  private get commands(): readonly ConsoleEntry[] {
+    return this.table.filter((entry) => !isMenuOf(this.table, entry));
+  }
+
+  /** Has events told to a session that is not a client of the socket; the function that ends that. */
+  join(session: ConsoleSession): () => void {
+    this.sessions.add(session);
+    return () => this.sessions.delete(session);
+  }
+
+  /** Whether anybody follows a category: read it before building a costly text. */
+  followed(category: EventCategory): boolean {
+    for (const session of this.sessions) if (session.follows.has(category.path)) return true;
+    return false;
   }
 
   /** Tells an event to the clients that follow its category. */
   event(category: EventCategory, text: string): void {
-    const line = `3${category.tag.toString(8).padStart(3, '0')} ${category.path} ${printable(text)}\n`;
-    for (const session of this.sessions) if (session.follows.has(category.path)) session.write(line);
+    if (this.sessions.size === 0) return;
+    let line = '';
+    for (const session of this.sessions) {
+      if (!session.follows.has(category.path)) continue;
+      line ||= `3${category.tag.toString(8).padStart(3, '0')} ${category.path} ${printable(text)}\n`;
+      session.print(line);
+    }
   }
 
   /** Prints a line as it is to the clients that follow a category. */
@@ -168,28 +262,50 @@ export class Console {
   close(): Promise<void> {
     const { server } = this;
     this.server = null;
-    for (const session of this.sessions) session.end();
+    for (const session of this.clientSessions) session.end();
     return server === null ? Promise.resolve() : new Promise((done) => server.close(() => done()));
   }
 
   private accept(socket: Socket): void {
     socket.on('error', () => {}); // 'close' follows
-    if (this.sessions.size >= MAX_CLIENTS) {
+    if (this.clientSessions.size >= MAX_CLIENTS) {
       socket.end(`${this.options.prompt}: no more than ${MAX_CLIENTS} management clients\n`);
       socket.destroySoon();
       return;
     }
-    const session: Session = new Session(socket, this.options, (line) => this.execute(session, line));
-    this.sessions.add(session);
-    socket.once('close', () => this.sessions.delete(session));
+    const session: Session = new Session(socket, this.options, (line) => this.answer(session, line));
+    const leave = this.join(session);
+    this.clientSessions.add(session);
+    socket.once('close', () => {
+      leave();
+      this.clientSessions.delete(session);
+    });
     session.begin();
   }
 
-  /** Carries out one line; null: the session has ended. */
-  private async execute(session: Session, line: string): Promise<Reply | null> {
+  /** Carries out one line: what is printed before the next prompt; null when the session has ended. */
+  async answer(session: ConsoleSession, line: string, depth = 0): Promise<string | null> {
+    if (line.length > MAX_LINE) return answerText(failure('EMSGSIZE'));
+    const reply = isBlank(line) ? undefined : await this.execute(session, line, depth);
+    return reply === undefined ? '' : reply === null ? null : answerText(reply);
+  }
+
+  /** The command that a line names, and its arguments. */
+  private find(line: string): { path: string; run: ConsoleEntry['run']; text: string } {
+    const trimmed = line.trim();
+    const first = /^\S*/.exec(trimmed)![0];
+    const commands = this.table.filter(({ path, run }) => run !== undefined || OWN_PATHS.has(path));
+    const entry =
+      commands.find(({ path }) => path === first) ??
+      (this.options.prefixCommands ? commands.find(({ path }) => trimmed.startsWith(path)) : undefined);
+    const path = entry?.path ?? '';
+    return { path, run: entry?.run, text: trimmed.slice(path.length).trim() };
+  }
+
+  /** Carries out one line that is not blank; null: the session has ended. */
+  private async execute(session: ConsoleSession, line: string, depth: number): Promise<Reply | null> {
     if (this.options.dialect !== undefined) return this.options.dialect(line, session);
-    const [path = '', ...words] = line.trim().split(/\s+/);
-    const text = line.trim().slice(path.length).trim();
+    const { path, run, text } = this.find(line);
     switch (path) {
       case 'help':
         return data(helpLines(this.table, text));
@@ -206,11 +322,12 @@ export class Console {
         return this.follow(session, text, true);
       case 'debug/del':
         return this.follow(session, text, false);
+      case 'load':
+        return await loadScript(this, session, text, depth);
     }
-    const run = this.byPath.get(path)?.run;
     if (run === undefined) return failure('ENOSYS');
     try {
-      return await run(words, text);
+      return await run(text === '' ? [] : text.split(/\s+/), text);
     } catch (error) {
       const reply = failureOf(error, 'EINVAL');
       if (!(error instanceof Error) || error.name !== 'VdeError')
@@ -219,10 +336,10 @@ export class Console {
     }
   }
 
-  private listEvents(session: Session, prefix: string): Reply {
+  private listEvents(session: ConsoleSession, prefix: string): Reply {
     const row = (path: string, tag: string, status: string, help: string): string =>
       `${path.padEnd(22)} ${tag} ${status.padEnd(6)} ${help}`;
-    const found = this.options.events.filter((each) => each.path.startsWith(prefix));
+    const found = this.events.filter((each) => each.path.startsWith(prefix));
     const lines = [
       row('CATEGORY', 'TAG', 'STATUS', 'HELP'),
       row('------------', '---', '------', '----'),
@@ -233,8 +350,8 @@ export class Console {
     return found.length > 0 ? data(lines) : { ...failure('ENOENT'), data: lines };
   }
 
-  private follow(session: Session, prefix: string, on: boolean): Reply {
-    const found = this.options.events.filter((each) => each.path.startsWith(prefix));
+  private follow(session: ConsoleSession, prefix: string, on: boolean): Reply {
+    const found = this.events.filter((each) => each.path.startsWith(prefix));
     if (found.length === 0) return failure('EINVAL');
     const changed = found.filter((each) => session.follows.has(each.path) !== on);
     if (changed.length === 0) return failure(on ? 'EEXIST' : 'ENOENT');
@@ -248,11 +365,10 @@ export class Console {
 
 /** One client. */
 class Session implements ConsoleSession {
-  /** Paths of the event categories that are printed to this client. */
   readonly follows = new Set<string>();
   private readonly socket: Socket;
   private readonly options: ConsoleOptions;
-  private readonly execute: (line: string) => Promise<Reply | null>;
+  private readonly execute: (line: string) => Promise<string | null>;
   /** Input that is no whole line yet, or that waits for the command under way. */
   private input: Buffer = Buffer.alloc(0);
   /** The line that is coming in is too long; it is skipped to its end. */
@@ -261,14 +377,14 @@ class Session implements ConsoleSession {
   private ended = false;
   private silence: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(socket: Socket, options: ConsoleOptions, execute: (line: string) => Promise<Reply | null>) {
+  constructor(socket: Socket, options: ConsoleOptions, execute: (line: string) => Promise<string | null>) {
     this.socket = socket;
     this.options = options;
     this.execute = execute;
   }
 
   begin(): void {
-    this.write(`${this.options.banner.join('\n')}\n${this.prompt}`);
+    this.print(`${this.options.banner.join('\n')}\n${this.prompt}`);
     this.socket.once('close', () => clearTimeout(this.silence));
     // vdeterm sends `shutdown` without a line end and is gone.
     this.socket.once('end', () => this.silent(this.input));
@@ -279,7 +395,7 @@ class Session implements ConsoleSession {
     });
   }
 
-  write(text: string): void {
+  print(text: string): void {
     if (this.ended) return;
     this.socket.write(text);
     if (this.socket.writableLength > MAX_QUEUED) {
@@ -288,12 +404,8 @@ class Session implements ConsoleSession {
     }
   }
 
-  print(text: string): void {
-    this.write(text);
-  }
-
   end(text = '9999 END OF SESSION'): void {
-    this.write(text);
+    this.print(text);
     this.ended = true;
     this.socket.destroySoon();
   }
@@ -307,10 +419,9 @@ class Session implements ConsoleSession {
     clearTimeout(this.silence);
     this.busy = true;
     for (let line = this.nextLine(); line !== null && !this.ended; line = this.nextLine()) {
-      const blank = line === '' || /^\s*$|^#/.test(line);
-      const reply = line.length > MAX_LINE ? failure('EMSGSIZE') : blank ? undefined : await this.execute(line);
-      if (reply === null) break;
-      this.write(`${reply === undefined ? '' : answer(reply)}${this.prompt}`);
+      const text = await this.execute(line);
+      if (text === null) break;
+      this.print(`${text}${this.prompt}`);
     }
     this.busy = false;
     if (this.ended) return;
@@ -352,13 +463,12 @@ class Session implements ConsoleSession {
   }
 }
 
+/** Lines that are no command: blanks and comments. */
+export const isBlank = (line: string): boolean => /^\s*(#|$)/.test(line);
+
 /** An answer as it goes over the wire, without the prompt behind it. */
-export function answer(reply: Reply): string {
+export function answerText(reply: Reply): string {
   const lines = reply.data?.map((line) => (line === '.' ? ' .' : printable(line)));
   const block = lines === undefined ? '' : `0000 DATA END WITH '.'\n${lines.map((line) => `${line}\n`).join('')}.\n`;
   return `${block}${printable(statusLine(reply))}\n`;
 }
-
-/** One line of text without control characters, which names of guests and files may hold. */
-const printable = (text: string): string =>
-  text.replace(/[\x00-\x08\x0a-\x1f\x7f-\x9f]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);

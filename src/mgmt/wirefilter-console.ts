@@ -12,7 +12,7 @@ import { dropSnapshot } from '../core/drop.ts';
 import type { Impair } from '../link/impair.ts';
 import { type Direction, LR, MIN_TIME_MS, type Parameter, RL } from '../link/impair-model.ts';
 import { general, parseSetting, wireValueText } from '../link/impair-text.ts';
-import { answer, type ConsoleEntry, type ConsoleSession, type EventCategory } from './console.ts';
+import { answerText, type ConsoleEntry, type ConsoleSession, type EventCategory } from './console.ts';
 import { data, failure, type Reply, SUCCESS } from './replies.ts';
 
 export const PROMPT = 'VDEwf';
@@ -263,7 +263,7 @@ export class WirefilterCommands {
       if (isComment(line)) continue;
       const reply = this.execute(line, session, depth + 1);
       if (reply === null) return data(shown);
-      shown.push(...answer(reply).split('\n').slice(0, -1));
+      shown.push(...answerText(reply).split('\n').slice(0, -1));
     }
     return data(shown);
   }
@@ -279,7 +279,7 @@ export class WirefilterCommands {
     for (const line of lines ?? []) {
       if (isComment(line)) continue;
       const reply = this.execute(line, session, 0);
-      if (reply !== null && reply.status !== 'OK') failed(line, answer({ ...reply, data: null }).trim());
+      if (reply !== null && reply.status !== 'OK') failed(line, answerText({ ...reply, data: null }).trim());
     }
     return lines !== null;
   }

@@ -1,7 +1,7 @@
 import { GATEWAY } from './lab/lab.ts';
 import { Suite, SWITCHES } from './lab/suite.ts';
 
-for (const kind of SWITCHES) {
+for (const kind of [...SWITCHES, 'own'] as const) {
   const suite = new Suite('dhcp', kind, { guests: 2 });
 
   suite.test('udhcpc gets a lease and can reach the gateway', [], async (t, lab) => {

@@ -24,7 +24,7 @@ echo "down: $(sha256sum < /tmp/pattern)"
 echo "up: $(nc ${SERVER} 7001 < /tmp/pattern)"
 `;
 
-for (const kind of SWITCHES) {
+for (const kind of [...SWITCHES, 'own'] as const) {
   const suite = new Suite('qemu', kind, { guests: 0 });
   const needs = ['qemu-system-x86_64', 'busybox', 'guest-kernel', 'dnsmasq'];
 

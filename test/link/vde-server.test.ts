@@ -427,3 +427,32 @@ test('ERR_VDE_SYSTEM: no such parent directory, and nothing is made', async (t) 
   t.deepEqual(readdirSync(dir), []);
   rmdirSync(dir);
 });
+
+test('held clients wait, and are served from `serve` on; close ends those that still wait', async (t) => {
+  const { dir, server } = await serve(t, { held: true });
+  const fd = datagramSocket(join(dir, 'own'));
+  const client = await rawClient(t, join(server.path, 'ctl'));
+  client.socket.write(encodeRequest(-1, join(dir, 'own'), 'early'));
+  await turns();
+  t.is(client.heard.length, 0);
+  server.serve();
+  await until(() => client.heard.length === 110, 'reply');
+  native().close(fd);
+  const other = await serve(t, { held: true });
+  const waiting = await rawClient(t, join(other.server.path, 'ctl'));
+  await turns();
+  await other.server.close();
+  await until(() => waiting.ended, 'the end');
+});
+
+test('there are maxEndpoints clients with a port', async (t) => {
+  const { dir, server, reports } = await serve(t, { maxEndpoints: 1 });
+  const fd = datagramSocket(join(dir, 'own'));
+  const first = await rawClient(t, join(server.path, 'ctl'));
+  first.socket.write(encodeRequest(-1, join(dir, 'own'), 'first'));
+  await until(() => first.heard.length === 110, 'reply');
+  const second = await rawClient(t, join(server.path, 'ctl'));
+  await until(() => second.ended, 'the end');
+  t.regex(reports[0]!, /too many clients/);
+  native().close(fd);
+});

@@ -9,9 +9,10 @@ import { memoryPair } from '../../src/link/memory.ts';
 import { Captures } from '../../src/mgmt/captures.ts';
 import { durationText } from '../../src/mgmt/columns.ts';
 import type { ConsoleEntry } from '../../src/mgmt/console.ts';
+import { bucketOf } from '../../src/mgmt/hash-commands.ts';
 import { failureOf, statusLine } from '../../src/mgmt/replies.ts';
 import { slirpvdeCommands } from '../../src/mgmt/slirpvde-console.ts';
-import { bucketOf, switchCommands } from '../../src/mgmt/switch-commands.ts';
+import { switchCommands } from '../../src/mgmt/switch-commands.ts';
 import { MemoryLeaseStore } from '../../src/services/index.ts';
 import { Switch } from '../../src/switch/index.ts';
 import { leaseTo } from '../support/dhcp-exchange.ts';
@@ -254,7 +255,7 @@ test('capture/start, status and stop: only what passes meanwhile is in the file'
 // ---- the switch (fixtures mgmt-port-allprint, mgmt-hash)
 
 test('the bucket numbers are those of the classic switch', (t) => {
-  const bucket = (macLo: number): number => bucketOf({ macHi: 0x0200, macLo, vlan: 0 });
+  const bucket = (macLo: number): number => bucketOf({ macHi: 0x0200, macLo, vlan: 0 }, 128);
   t.deepEqual([bucket(1), bucket(2), bucket(3)], [43, 60, 105]);
 });
 

@@ -5,7 +5,7 @@
 //     guest g2       +-- switch -- slirpvde (under test) -- w0 ====== eth0    HTTP, TCP, UDP, DNS, iperf3
 //     tap0 -- plug --+             198.51.100.1                 198.51.100.2
 //
-// The switch is Debian's vde_switch, or the one that slirpvde brings itself. No address outside is ever reached.
+// The switch is Debian's vde_switch, ours, or the one that slirpvde brings itself. No address outside is ever reached.
 // VDENET_SLIRPVDE holds the command under test, split at blanks; it is `node bin/slirpvde` when not set.
 import {
   chmodSync,
@@ -23,7 +23,8 @@ import { join } from 'node:path';
 import { cable, type EnterOptions, IS_ROOT, Namespace, PROJECT, type Who } from './namespace.ts';
 import { type Child, commandOf, type Exit, processesOf, type Result, until } from './process.ts';
 
-export type SwitchKind = 'debian' | 'embedded';
+/** Debian's vde_switch, ours, or the one inside of slirpvde. */
+export type SwitchKind = 'debian' | 'own' | 'embedded';
 
 export const SERVER = '198.51.100.2';
 export const WORLD = '198.51.100.1';
@@ -35,6 +36,8 @@ export const BIG_TXT_RECORDS = 40; // about 8 KB
 const command = process.env['VDENET_SLIRPVDE']?.trim().split(/\s+/);
 /** The words that start the slirpvde under test; relative paths are taken from the project. */
 export const SLIRPVDE: readonly string[] = command ?? [process.execPath, join(PROJECT, 'bin/slirpvde')];
+/** The words that start our switch. */
+export const VDE_SWITCH: readonly string[] = [process.execPath, join(PROJECT, 'bin/vde_switch')];
 
 const DHCP_SCRIPT = `#!/bin/sh
 # Configures the interface as udhcpc (first argument) or dhclient (reason) says.
@@ -180,7 +183,7 @@ export class Lab {
     return this.guests[0]!;
   }
 
-  /** Debian's switch. */
+  /** The switch, when it is a program of its own. */
   get switch(): Child {
     if (this.switchChild === null) throw new Error('vde_switch has not been started');
     return this.switchChild;
@@ -192,9 +195,11 @@ export class Lab {
     return this.routerChild;
   }
 
-  /** Starts Debian's vde_switch at `ctl`, and waits until it listens. */
+  /** Starts the switch at `ctl`, and waits until it listens. */
   async startSwitch(): Promise<Child> {
-    this.switchChild = this.world.start(['vde_switch', '-s', this.ctl], { who: this.options.who ?? 'root' });
+    this.switchChild = this.world.start([...(this.kind === 'own' ? VDE_SWITCH : ['vde_switch']), '-s', this.ctl], {
+      who: this.options.who ?? 'root',
+    });
     await until(() => this.listens(), 5000, `vde_switch listens: ${this.switchChild.stderr}`);
     return this.switchChild;
   }
@@ -202,7 +207,7 @@ export class Lab {
   /** Starts slirpvde, and waits until it has joined the switch, or listens as one. */
   async startRouter(args: readonly string[] = this.options.router ?? ['-dhcp']): Promise<Child> {
     const argv = [...SLIRPVDE, '-s', this.ctl, ...args];
-    const before = this.kind === 'debian' ? this.endpoints() : 0;
+    const before = this.kind === 'embedded' ? 0 : this.endpoints();
     const child = this.world.start(argv, { who: this.options.who ?? 'root' });
     this.routerChild = child;
     const ready = (): boolean | Promise<boolean> =>
@@ -216,7 +221,7 @@ export class Lab {
     return child;
   }
 
-  /** How many data sockets stand in the control directory of Debian's switch: one for each that has joined. */
+  /** How many data sockets stand in the control directory of the switch: one for each that has joined. */
   endpoints(): number {
     return readdirSync(this.ctl).filter((name) => /^\d{3}\./.test(name)).length;
   }
@@ -308,7 +313,7 @@ export class Lab {
     if (this.options.who === 'nobody' && IS_ROOT) chownSync(run, 65534, 65534);
 
     const services = server.start(this.script('test/interop/lab/server.ts'));
-    if (this.kind === 'debian') await this.startSwitch();
+    if (this.kind !== 'embedded') await this.startSwitch();
     if (this.options.start !== false) await this.startRouter();
     for (let i = 0; i < (this.options.guests ?? 1); i++) await this.addGuest();
     await services.until((child) => child.stdout.includes('ready'), 10_000, 'the servers listen');

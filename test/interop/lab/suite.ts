@@ -5,6 +5,12 @@ import test, { type ExecutionContext } from 'ava';
 import { Lab, type LabOptions, type SwitchKind } from './lab.ts';
 import { missing } from './needs.ts';
 
+const NAMES: Readonly<Record<SwitchKind, string>> = {
+  debian: "Debian's switch",
+  own: 'our vde_switch',
+  embedded: 'embedded switch',
+};
+
 /** The switches that every test of the router runs on. */
 export const SWITCHES: readonly SwitchKind[] = ['debian', 'embedded'];
 
@@ -33,7 +39,7 @@ export class Suite {
   private opened: Promise<Lab> | null = null;
 
   constructor(title: string, kind: SwitchKind, options: LabOptions = {}) {
-    this.title = `${title} [${kind === 'debian' ? "Debian's switch" : 'embedded switch'}]`;
+    this.title = `${title} [${NAMES[kind]}]`;
     this.kind = kind;
     this.options = options;
     this.needs = kind === 'debian' ? [...LAB_NEEDS, 'vde_switch'] : LAB_NEEDS;

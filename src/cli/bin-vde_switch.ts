@@ -1,0 +1,5 @@
+// Entry of bin/vde_switch.
+
+import { main } from './vde-switch.ts';
+
+await main(process.argv.slice(2));
