@@ -1,5 +1,5 @@
 // Entry of bin/vde_switch.
 
-import { main } from './vde-switch.ts';
+import { main } from './vde_switch.ts';
 
 await main(process.argv.slice(2));

@@ -9,7 +9,7 @@ import { VDE_L3 } from './vde_l3-options.ts';
 import { VDE_PCAPPLUG } from './vde_pcapplug-options.ts';
 import { VDE_PLUG } from './vde_plug-options.ts';
 import { VDE_PLUG2TAP } from './vde_plug2tap-options.ts';
-import { VDE_SWITCH } from './vde-switch-options.ts';
+import { VDE_SWITCH } from './vde_switch-options.ts';
 import { VDEKVM, VDEQ, VDEQEMU } from './vdeq-options.ts';
 import { UNIXTERM, VDETERM } from './vdeterm-options.ts';
 import { WIREFILTER } from './wirefilter-options.ts';

@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import test from 'ava';
 import { parseCommandLine } from '../../src/cli/parse.ts';
 import { UsageError } from '../../src/cli/usage-error.ts';
-import { type VdeSwitchConfig, vdeSwitchConfig } from '../../src/cli/vde-switch-config.ts';
-import { VDE_SWITCH } from '../../src/cli/vde-switch-options.ts';
+import { type VdeSwitchConfig, vdeSwitchConfig } from '../../src/cli/vde_switch-config.ts';
+import { VDE_SWITCH } from '../../src/cli/vde_switch-options.ts';
 import { defaultControlDirectory } from '../../src/link/index.ts';
 
 const CWD = '/work/here';

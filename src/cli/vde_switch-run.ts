@@ -18,7 +18,7 @@ import { portAllocator, STORM_KINDS, Switch } from '../switch/index.ts';
 import type { Log } from './log.ts';
 import type { Closable } from './run-service.ts';
 import { UsageError } from './usage-error.ts';
-import type { VdeSwitchConfig } from './vde-switch-config.ts';
+import type { VdeSwitchConfig } from './vde_switch-config.ts';
 
 /** The classic switch's ageing, which scripts and tests of networks expect: seconds. */
 const AGE_SEC = 100;
