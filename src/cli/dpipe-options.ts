@@ -2,7 +2,7 @@
 
 import type { CommandSpec } from './options.ts';
 import { COMMON_EXIT_STATUS } from './options.ts';
-import { DAEMON, HELP_OPTIONS, PROCESS, pidfileOption } from './shared-options.ts';
+import { DAEMON, helpOptions, PROCESS, pidfileOption } from './shared-options.ts';
 
 export const DPIPE: CommandSpec = {
   name: 'dpipe',
@@ -48,7 +48,7 @@ export const DPIPE: CommandSpec = {
       group: PROCESS,
       help: 'the same, and leave the files of --pidfile and --pgrpfile',
     },
-    ...HELP_OPTIONS,
+    ...helpOptions('v'),
   ],
   exitStatus: [
     { status: 0, what: 'all commands have ended, the last one with this status; with -d: they run' },

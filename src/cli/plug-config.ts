@@ -5,7 +5,7 @@ import type { ParsedCommand } from './parse.ts';
 import type { CableEnd, PlugAccess } from './plug-service.ts';
 import type { ProcessOptions } from './run-service.ts';
 import { UsageError } from './usage-error.ts';
-import { absolutePath, octalMode, wholeNumber } from './values.ts';
+import { octalMode, processOf, textOf, wholeNumber } from './values.ts';
 
 export interface PlugConfig extends ProcessOptions {
   readonly first: CableEnd;
@@ -54,11 +54,11 @@ export function vdePlugConfig(parsed: ParsedCommand, command: readonly string[] 
   return {
     first: { kind: 'url', url: absoluteAddress(url, cwd), access: access(parsed, '') },
     second,
-    description: text(parsed, 'descr') ?? 'vdeplug:',
+    description: textOf(parsed, 'descr') ?? 'vdeplug:',
     reconnect: parsed.values.has('reconnect'),
     syslog: parsed.values.has('syslog') || parsed.values.has('iplog'),
     iplog: parsed.values.has('iplog'),
-    ...processOptions(parsed, cwd),
+    ...processOf(parsed, cwd),
   };
 }
 
@@ -67,7 +67,7 @@ export function plug2tapConfig(parsed: ParsedCommand, cwd: string): PlugConfig {
   const [tap] = parsed.positionals;
   if (tap === undefined || tap === '')
     throw new UsageError('no TAP interface is named', 'expected vde_plug2tap [OPTION]... TAP');
-  const sock = text(parsed, 'sock') ?? '';
+  const sock = textOf(parsed, 'sock') ?? '';
   const stdio = sock === '-';
   if (stdio && parsed.values.has('daemon'))
     throw new UsageError("--daemon and '-s -': a process in the background has no standard input");
@@ -78,38 +78,22 @@ export function plug2tapConfig(parsed: ParsedCommand, cwd: string): PlugConfig {
     reconnect: parsed.values.has('reconnect'),
     syslog: false,
     iplog: false,
-    ...processOptions(parsed, cwd),
+    ...processOf(parsed, cwd),
   };
 }
-
-const text = (parsed: ParsedCommand, key: string): string | null => {
-  const value = parsed.values.get(key);
-  return typeof value === 'string' ? value : null;
-};
 
 function access(parsed: ParsedCommand, suffix: '' | '2'): PlugAccess {
-  const port = text(parsed, `port${suffix}`);
+  const port = textOf(parsed, `port${suffix}`);
   return {
     port: port === null ? null : wholeNumber(`--port${suffix}`, port, 1, MAX_PORT),
-    group: text(parsed, `group${suffix}`),
-    mode: octalMode(suffix === '' ? '--mode' : '--mode2', text(parsed, `mode${suffix}`)),
-  };
-}
-
-function processOptions(parsed: ParsedCommand, cwd: string): ProcessOptions {
-  const pidfile = text(parsed, 'pidfile');
-  return {
-    daemon: parsed.values.has('daemon'),
-    pidfile: pidfile === null ? null : absolutePath('--pidfile', pidfile, cwd),
-    log: null,
-    quiet: parsed.values.has('quiet'),
-    verbose: parsed.values.has('verbose'),
+    group: textOf(parsed, `group${suffix}`),
+    mode: octalMode(suffix === '' ? '--mode' : '--mode2', textOf(parsed, `mode${suffix}`)),
   };
 }
 
 /** An address whose path, if it is one, does not depend on the working directory. */
 export function absoluteAddress(address: string, cwd: string): string {
-  if (address === '') return '';
+  if (address === '' || address === '-') return address; // the default switch; standard input and output
   const [, scheme = '', rest = ''] = /^((?:vde|ptp):\/\/)?(.*)$/s.exec(address)!;
   if (scheme === '' && address.includes('://')) return address;
   return rest === '' || rest.startsWith('[') ? address : `${scheme}${resolve(cwd, rest)}`;

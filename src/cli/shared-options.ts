@@ -3,7 +3,8 @@
 import type { OptionSpec } from './options.ts';
 
 export const PROCESS = 'Process';
-export const HELP = 'Help';
+const HELP = 'Help';
+const CONSOLE = 'Management';
 
 export const DAEMON: OptionSpec = {
   key: 'daemon',
@@ -25,6 +26,16 @@ export const pidfileOption = (letter: 'p' | 'P'): OptionSpec => ({
   help: 'write the process id to FILE, remove it at the end',
   details: 'A file left by a process that is gone is taken over; that of a running one ends the start.',
 });
+
+export const LOG: OptionSpec = {
+  key: 'log',
+  short: [],
+  long: ['log'],
+  added: true,
+  argument: { kind: 'required', name: 'FILE' },
+  group: PROCESS,
+  help: 'append messages to FILE (mode 0600)',
+};
 
 export const QUIET: OptionSpec = {
   key: 'quiet',
@@ -57,7 +68,8 @@ export const RECONNECT: OptionSpec = {
   details: 'Tried for ever, every 5 seconds at least. Without it the command ends with the switch, with status 0.',
 };
 
-export const HELP_OPTIONS: readonly OptionSpec[] = [
+/** @param letter  one-letter name of --version where the command has that free */
+export const helpOptions = (letter: 'v' | 'V' | null = null): readonly OptionSpec[] => [
   {
     key: 'help',
     short: ['h'],
@@ -69,7 +81,7 @@ export const HELP_OPTIONS: readonly OptionSpec[] = [
   },
   {
     key: 'version',
-    short: ['v'],
+    short: letter === null ? [] : [letter],
     long: ['version'],
     added: true,
     argument: { kind: 'none' },
@@ -78,3 +90,32 @@ export const HELP_OPTIONS: readonly OptionSpec[] = [
     help: 'print the version',
   },
 ];
+
+/** Options of a command that stays, all of them, with their usual letters. */
+export const PROCESS_OPTIONS: readonly OptionSpec[] = [DAEMON, pidfileOption('p'), LOG, QUIET, VERBOSE];
+
+/** Options of a command that has a console; values.ts, `managementSocket`. */
+export const CONSOLE_OPTIONS: readonly OptionSpec[] = [
+  {
+    key: 'mgmt',
+    short: ['M'],
+    long: ['mgmt'],
+    argument: { kind: 'required', name: 'SOCKET' },
+    group: CONSOLE,
+    help: 'serve a management console on this Unix socket',
+    details: 'vdeterm, unixterm and unixcmd talk to it.',
+  },
+  {
+    key: 'mgmtmode',
+    short: [],
+    long: ['mgmtmode'],
+    argument: { kind: 'required', name: 'OCTAL' },
+    group: CONSOLE,
+    help: 'permissions of the management socket',
+    defaultText: '0600',
+  },
+];
+
+/** Options whose letters mean something else to the command. */
+export const withoutLetters = (options: readonly OptionSpec[]): OptionSpec[] =>
+  options.map((option) => ({ ...option, short: [] }));

@@ -2,6 +2,8 @@
 
 import { resolve } from 'node:path';
 import { parseMac } from '../core/address.ts';
+import type { ParsedCommand } from './parse.ts';
+import type { ProcessOptions } from './run-service.ts';
 import { UsageError } from './usage-error.ts';
 
 const DEFAULT_MGMT_MODE = 0o600; // as vde_switch's
@@ -78,4 +80,42 @@ export function oneOf<T extends string>(option: string, value: string | null, wo
   const word = words.find((w) => w === value);
   if (word !== undefined) return word;
   throw new UsageError(`option '${option}': '${value}' is not one of ${words.join(', ')}`);
+}
+
+// What of them a command line has, by the key of the option.
+
+/** The text of an option, or null. */
+export function textOf(command: ParsedCommand, key: string): string | null {
+  const value = command.values.get(key);
+  return typeof value === 'string' ? value : null;
+}
+
+/** The absolute path that an option names, or null. */
+export function pathOf(command: ParsedCommand, key: string, cwd: string): string | null {
+  const value = textOf(command, key);
+  return value === null ? null : absolutePath(`--${key}`, value, cwd);
+}
+
+/** The options of shared-options.ts that concern the process. */
+export function processOf(command: ParsedCommand, cwd: string): ProcessOptions {
+  const quiet = command.values.has('quiet');
+  const verbose = command.values.has('verbose');
+  if (quiet && verbose) throw new UsageError("'--quiet' and '--verbose' exclude each other");
+  return {
+    daemon: command.values.has('daemon'),
+    pidfile: pathOf(command, 'pidfile', cwd),
+    log: pathOf(command, 'log', cwd),
+    quiet,
+    verbose,
+  };
+}
+
+/** The management socket of CONSOLE_OPTIONS, or null. */
+export const consoleOf = (command: ParsedCommand, cwd: string): ManagementSocket | null =>
+  managementSocket(pathOf(command, 'mgmt', cwd), textOf(command, 'mgmtmode'), null);
+
+/** A whole number in a range, or null when the option was not given. */
+export function numberOf(command: ParsedCommand, key: string, least: number, most: number): number | null {
+  const value = textOf(command, key);
+  return value === null ? null : wholeNumber(`--${key}`, value, least, most);
 }

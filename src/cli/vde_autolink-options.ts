@@ -1,7 +1,7 @@
 // vde_autolink's options: the original's, and ours for times and messages.
 
-import { CONSOLE_OPTIONS, HELP_OPTIONS, PROCESS_OPTIONS } from './common-options.ts';
 import { COMMON_EXIT_STATUS, type CommandSpec } from './options.ts';
+import { CONSOLE_OPTIONS, helpOptions, PROCESS_OPTIONS } from './shared-options.ts';
 
 export const VDE_AUTOLINK: CommandSpec = {
   name: 'vde_autolink',
@@ -66,7 +66,7 @@ export const VDE_AUTOLINK: CommandSpec = {
     },
     ...CONSOLE_OPTIONS,
     ...PROCESS_OPTIONS,
-    ...HELP_OPTIONS,
+    ...helpOptions('V'),
   ],
   exitStatus: [
     { status: 0, what: 'ended by a signal or by `shutdown`' },

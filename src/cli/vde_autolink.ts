@@ -4,10 +4,10 @@ import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { readCommandLine, workingDirectory } from './command-line.ts';
-import { type ConsoleSocket, consoleSocket, pathOf, processOptions } from './common-options.ts';
 import type { ParsedCommand } from './parse.ts';
 import { type ProcessOptions, runService } from './run-service.ts';
 import { UsageError } from './usage-error.ts';
+import { consoleOf, type ManagementSocket, pathOf, processOf } from './values.ts';
 import { VDE_AUTOLINK } from './vde_autolink-options.ts';
 
 export interface AutolinkConfig extends ProcessOptions {
@@ -18,7 +18,7 @@ export interface AutolinkConfig extends ProcessOptions {
   readonly rcfile: string | null;
   readonly checkMs: number;
   readonly retryMs: number;
-  readonly console: ConsoleSocket | null;
+  readonly console: ManagementSocket | null;
 }
 
 const DEFAULT_CHECK_S = '30';
@@ -52,13 +52,13 @@ function autolinkConfig(command: ParsedCommand): AutolinkConfig {
     return value * 1000;
   };
   return {
-    ...processOptions(command, cwd),
+    ...processOf(command, cwd),
     sock: needed('sock'),
     switchmgmt: needed('switchmgmt'),
     rcfile: pathOf(command, 'rcfile', cwd) ?? defaultFile(),
     checkMs: seconds('check', DEFAULT_CHECK_S),
     retryMs: seconds('retry', DEFAULT_RETRY_S),
-    console: consoleSocket(command, cwd),
+    console: consoleOf(command, cwd),
   };
 }
 

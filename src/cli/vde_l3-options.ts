@@ -1,7 +1,7 @@
 // vde_l3's options: the original's, and ours for the process.
 
-import { CONSOLE_OPTIONS, HELP_OPTIONS, PROCESS_OPTIONS } from './common-options.ts';
 import { COMMON_EXIT_STATUS, type CommandSpec, type OptionSpec } from './options.ts';
+import { CONSOLE_OPTIONS, helpOptions, PROCESS_OPTIONS } from './shared-options.ts';
 
 /** The original knows none of them. */
 const added = (options: readonly OptionSpec[]): OptionSpec[] => options.map((option) => ({ ...option, added: true }));
@@ -52,7 +52,7 @@ export const VDE_L3: CommandSpec = {
     },
     ...CONSOLE_OPTIONS,
     ...added(PROCESS_OPTIONS),
-    ...HELP_OPTIONS,
+    ...helpOptions('V'),
   ],
   exitStatus: [
     { status: 0, what: 'ended by a signal or by `shutdown`' },

@@ -5,16 +5,16 @@ import { VdeError } from '../core/errors.ts';
 import type { Route } from '../l3/index.ts';
 import { type AddressMask, parseHost, parseInterface, parseRoute } from '../mgmt/l3-text.ts';
 import { readCommandLine, workingDirectory } from './command-line.ts';
-import { type ConsoleSocket, consoleSocket, processOptions } from './common-options.ts';
 import type { ParsedCommand } from './parse.ts';
 import { type ProcessOptions, runService } from './run-service.ts';
 import { UsageError } from './usage-error.ts';
+import { consoleOf, type ManagementSocket, processOf } from './values.ts';
 import { VDE_L3 } from './vde_l3-options.ts';
 
 export interface L3Config extends ProcessOptions {
   readonly interfaces: readonly (AddressMask & { readonly socket: string })[];
   readonly routes: readonly Route[];
-  readonly console: ConsoleSocket | null;
+  readonly console: ManagementSocket | null;
 }
 
 const MAX_INTERFACES = 64;
@@ -58,5 +58,5 @@ function l3Config(command: ParsedCommand): L3Config {
     if (!interfaces.some(({ address, mask }) => ((gateway ^ address) & mask) === 0))
       throw new UsageError(`no interface is on the network of the gateway ${formatIpv4(gateway)}`);
   }
-  return { ...processOptions(command, cwd), interfaces, routes, console: consoleSocket(command, cwd) };
+  return { ...processOf(command, cwd), interfaces, routes, console: consoleOf(command, cwd) };
 }

@@ -1,7 +1,7 @@
 // vde_pcapplug's options: the classic ones, and ours.
 
-import { HELP_OPTIONS, processOptions } from './cable-options.ts';
 import { COMMON_EXIT_STATUS, type CommandSpec } from './options.ts';
+import { DAEMON, helpOptions, LOG, pidfileOption, QUIET, VERBOSE } from './shared-options.ts';
 
 const SWITCH = 'Switch';
 const INTERFACE = 'Interface';
@@ -65,8 +65,12 @@ export const VDE_PCAPPLUG: CommandSpec = {
       group: INTERFACE,
       help: 'take only what the interface takes by itself',
     },
-    ...processOptions({ daemon: 'd', pidfile: 'P' }),
-    ...HELP_OPTIONS,
+    DAEMON,
+    pidfileOption('P'),
+    LOG,
+    QUIET,
+    VERBOSE,
+    ...helpOptions(),
   ],
   exitStatus: [
     { status: 0, what: 'ended by a signal, or by the end of standard input; with -d: frames pass' },

@@ -1,10 +1,11 @@
 // The command vde_pcapplug: words in, a cable or a clear refusal out.
 
-import { modeOf, numberOf, place, processOf, textOf } from './cable-options.ts';
 import { readCommandLine, workingDirectory } from './command-line.ts';
 import type { ParsedCommand } from './parse.ts';
+import { absoluteAddress } from './plug-config.ts';
 import type { ProcessOptions } from './run-service.ts';
 import { UsageError } from './usage-error.ts';
+import { numberOf, octalMode, processOf, textOf } from './values.ts';
 import { VDE_PCAPPLUG } from './vde_pcapplug-options.ts';
 
 const MAX_PORT = 0x7f_ffff;
@@ -28,10 +29,10 @@ export function pcapplugConfig(command: ParsedCommand, cwd: string): PcapplugCon
   return {
     ...process_,
     interface: name,
-    sock: place(sock, cwd),
-    port: numberOf(command, 'port', '--port', 1, MAX_PORT),
+    sock: absoluteAddress(sock, cwd),
+    port: numberOf(command, 'port', 1, MAX_PORT),
     group: textOf(command, 'group'),
-    mode: modeOf(command, 'mode', '--mod'),
+    mode: octalMode('--mode', textOf(command, 'mode')),
     promiscuous: !command.values.has('noPromisc'),
   };
 }

@@ -1,7 +1,7 @@
 // vde_plug's options: those of plug4, and ours.
 
 import { COMMON_EXIT_STATUS, type CommandSpec, type OptionSpec } from './options.ts';
-import { DAEMON, HELP_OPTIONS, PROCESS, pidfileOption, QUIET, RECONNECT, VERBOSE } from './shared-options.ts';
+import { DAEMON, helpOptions, PROCESS, pidfileOption, QUIET, RECONNECT, VERBOSE } from './shared-options.ts';
 
 const SWITCH = 'Switch';
 
@@ -107,7 +107,7 @@ export const VDE_PLUG: CommandSpec = {
     },
     QUIET,
     VERBOSE,
-    ...HELP_OPTIONS,
+    ...helpOptions('v'),
   ],
   exitStatus: [
     { status: 0, what: 'the stream, the command or the switch has ended, or SIGTERM or SIGINT came; with -d: it runs' },

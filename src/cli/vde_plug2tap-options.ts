@@ -1,7 +1,7 @@
 // vde_plug2tap's options: those of vde2, and ours.
 
 import { COMMON_EXIT_STATUS, type CommandSpec } from './options.ts';
-import { DAEMON, HELP_OPTIONS, pidfileOption, QUIET, RECONNECT, VERBOSE } from './shared-options.ts';
+import { DAEMON, helpOptions, pidfileOption, QUIET, RECONNECT, VERBOSE } from './shared-options.ts';
 
 const SWITCH = 'Switch';
 
@@ -58,7 +58,7 @@ export const VDE_PLUG2TAP: CommandSpec = {
     pidfileOption('P'),
     QUIET,
     VERBOSE,
-    ...HELP_OPTIONS,
+    ...helpOptions('v'),
   ],
   exitStatus: [
     {

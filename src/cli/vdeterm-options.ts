@@ -1,7 +1,7 @@
 // vdeterm's and unixterm's options. The originals have none.
 
-import { HELP_OPTIONS } from './common-options.ts';
 import { COMMON_EXIT_STATUS, type CommandSpec } from './options.ts';
+import { helpOptions } from './shared-options.ts';
 
 export const VDETERM: CommandSpec = {
   name: 'vdeterm',
@@ -28,7 +28,7 @@ export const VDETERM: CommandSpec = {
       details: 'The newest 500 lines; the file is made with mode 0600.',
       defaultText: 'the history ends with vdeterm',
     },
-    ...HELP_OPTIONS,
+    ...helpOptions('V'),
   ],
   exitStatus: [
     { status: 0, what: 'the session ended as it was asked to' },
@@ -56,7 +56,7 @@ export const UNIXTERM: CommandSpec = {
       'connection or was silent for two seconds.',
   ],
   positionals: [{ name: 'SOCKET', help: 'the socket' }],
-  options: HELP_OPTIONS,
+  options: helpOptions('V'),
   exitStatus: [
     { status: 0, what: 'one of both ends closed the connection in order' },
     { status: 1, what: 'no connection, or it broke' },

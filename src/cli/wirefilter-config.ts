@@ -3,10 +3,11 @@
 import { resolve } from 'node:path';
 import type { Parameter, WireValue } from '../link/impair-model.ts';
 import { parseSetting } from '../link/impair-text.ts';
-import { modeOf, numberOf, place, processOf, textOf } from './cable-options.ts';
 import type { ParsedCommand } from './parse.ts';
+import { absoluteAddress } from './plug-config.ts';
 import type { ProcessOptions } from './run-service.ts';
 import { UsageError } from './usage-error.ts';
+import { numberOf, octalMode, pathOf, processOf, textOf } from './values.ts';
 
 const MGMT_MODE = 0o700;
 const SETTINGS: readonly Parameter[] = [
@@ -34,18 +35,17 @@ export function wirefilterConfig(command: ParsedCommand, cwd: string): Wirefilte
   if (ends?.includes('-') && process_.daemon) throw new UsageError("'-' is standard input, which a daemon has not");
   if (ends?.[0] === '-' && ends[1] === '-') throw new UsageError("only one side can be '-'");
   const mgmt = textOf(command, 'mgmt');
-  const mode = modeOf(command, 'mgmtmode', '--mgmtmode');
+  const mode = octalMode('--mgmtmode', textOf(command, 'mgmtmode'));
   if (mgmt === null && mode !== null)
     throw new UsageError("option '--mgmtmode' needs the management socket: --mgmt SOCK");
   const blink = textOf(command, 'blink');
-  const rcfile = textOf(command, 'rcfile');
   return {
     ...process_,
     ends,
     settings: SETTINGS.flatMap((parameter) => settingsOf(command, parameter)),
     fifo: !command.values.has('nofifo'),
-    seed: numberOf(command, 'seed', '--seed', 0, Number.MAX_SAFE_INTEGER),
-    rcfile: rcfile === null ? null : resolve(cwd, rcfile),
+    seed: numberOf(command, 'seed', 0, Number.MAX_SAFE_INTEGER),
+    rcfile: pathOf(command, 'rcfile', cwd),
     mgmt: mgmt === null ? null : { path: resolve(cwd, mgmt), mode: mode ?? MGMT_MODE },
     console: ends !== null && !ends.includes('-') && !process_.daemon && !command.values.has('nostdin'),
     blink: blink === null ? null : { path: resolve(cwd, blink), id: textOf(command, 'blinkid') ?? String(process.pid) },
@@ -59,12 +59,12 @@ function endsOf(command: ParsedCommand, cwd: string): WirefilterConfig['ends'] {
     if (positionals.length === 0) return null;
     const [left, right] = positionals;
     if (right === undefined) throw new UsageError(`one switch is not enough: '${left}'`);
-    return [place(left!, cwd), place(right, cwd)];
+    return [absoluteAddress(left!, cwd), absoluteAddress(right, cwd)];
   }
   if (positionals.length > 0) throw new UsageError(`'${positionals[0]}': the switches are named by -v already`);
   const at = plug.search(/:(?!\/\/)/);
   if (at < 0) throw new UsageError(`option '-v': '${plug}' does not name two switches`, 'LEFT:RIGHT');
-  return [place(plug.slice(0, at), cwd), place(plug.slice(at + 1), cwd)];
+  return [absoluteAddress(plug.slice(0, at), cwd), absoluteAddress(plug.slice(at + 1), cwd)];
 }
 
 function settingsOf(command: ParsedCommand, parameter: Parameter): WirefilterConfig['settings'] {

@@ -1,7 +1,7 @@
 // wirefilter's options: the classic ones with all their names, and ours.
 
-import { HELP_OPTIONS, processOptions } from './cable-options.ts';
 import { COMMON_EXIT_STATUS, type CommandSpec, type OptionSpec } from './options.ts';
+import { helpOptions, PROCESS_OPTIONS, withoutLetters } from './shared-options.ts';
 
 const CABLE = 'Cable';
 const EFFECT = 'What happens to frames';
@@ -159,8 +159,8 @@ export const WIREFILTER: CommandSpec = {
       help: 'first word of those lines',
       defaultText: 'the process id',
     },
-    ...processOptions({}),
-    ...HELP_OPTIONS,
+    ...withoutLetters(PROCESS_OPTIONS),
+    ...helpOptions(),
   ],
   exitStatus: [
     {
