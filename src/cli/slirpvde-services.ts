@@ -184,7 +184,7 @@ function hostEntry(value: string, network: Ipv4Network, taken: readonly number[]
 }
 
 /** Labels of letters, digits, hyphens and underscores (which names of services have), a final dot allowed. */
-function isDomain(name: string): boolean {
+export function isDomain(name: string): boolean {
   const bare = name.replace(/\.$/, '');
   return (
     bare.length <= 253 &&

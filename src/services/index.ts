@@ -13,5 +13,15 @@ export type { DnsSink } from './dns-query.ts';
 export { RebindGuard } from './dns-rebind.ts';
 export type { DnsTcpPeer, DnsTcpSession } from './dns-tcp-session.ts';
 export { type LeaseRecord, type LeaseStore, MemoryLeaseStore } from './lease-store.ts';
+export {
+  DEFAULT_PREFERRED_SEC,
+  DEFAULT_VALID_SEC,
+  makeAdvert,
+  prefixInformation,
+  RA_DEFAULTS,
+  type RaNetwork,
+  type RaSettings,
+} from './ra-settings.ts';
 export { parseResolvConf, type ResolvConf, type UpstreamList } from './resolv-conf.ts';
+export { RouterAdvertiser } from './router-advertiser.ts';
 export { type TftpFile, type TftpFiles, TftpServer } from './tftp.ts';

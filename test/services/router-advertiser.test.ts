@@ -98,7 +98,13 @@ test('RFC 7772: a solicitation is answered to its sender, within 0.5 s, once for
   h.advertiser.solicited(words('fe80::15'));
   h.advertiser.solicited(words('fe80::16'));
   h.clock.advance(MAX_RA_DELAY_MS + 8);
-  t.deepEqual(h.take().map(({ to }) => to).sort(), ['fe800000:0:0:15', 'fe800000:0:0:16']);
+  t.deepEqual(
+    h
+      .take()
+      .map(({ to }) => to)
+      .sort(),
+    ['fe800000:0:0:15', 'fe800000:0:0:16'],
+  );
 });
 
 test('RFC 4861 6.2.6: solicitations from :: get one advertisement to all, at most one in 3 s', (t) => {
