@@ -162,7 +162,7 @@ class Section {
 
   set(r: Reader, key: Token, value: Token): void {
     const known = KEYS[key.text.toLowerCase()];
-    if (known === undefined) return r.fail(`'${shown(key.text)}' is not a setting of advertisements`, key);
+    if (known === undefined) r.fail(`'${shown(key.text)}' is not a setting of advertisements`, key);
     const read = known.value(r, value, key.text);
     (this.settings as unknown as Record<string, number | boolean>)[known.field] = read;
     this.given.add(known.field);
@@ -222,7 +222,7 @@ const newPrefix = ({ network, prefixLen }: Ipv6Network): Mutable<PrefixInformati
 
 function setPrefix(r: Reader, prefix: Mutable<PrefixInformation>, key: Token, value: Token): void {
   const known = PREFIX_KEYS[key.text.toLowerCase()];
-  if (known === undefined) return r.fail(`'${shown(key.text)}' is not a setting of a prefix`, key);
+  if (known === undefined) r.fail(`'${shown(key.text)}' is not a setting of a prefix`, key);
   (prefix as Record<string, unknown>)[known.field] = known.value(r, value, key.text);
 }
 
