@@ -7,11 +7,18 @@ export {
   type LeaseView,
   type StaticHost,
 } from './dhcp-server.ts';
+export {
+  type Dhcpv6Pool,
+  Dhcpv6Server,
+  type Dhcpv6ServerOptions,
+  type Lease6View,
+} from './dhcpv6-server.ts';
 export { DnsForwarder, type DnsForwarderOptions, type DnsSnapshot } from './dns-forwarder.ts';
 export { type LocalHosts, LocalNames, type LocalRecord } from './dns-local.ts';
 export type { DnsSink } from './dns-query.ts';
 export { RebindGuard } from './dns-rebind.ts';
 export type { DnsTcpPeer, DnsTcpSession } from './dns-tcp-session.ts';
+export { Dns64 } from './dns64.ts';
 export { type LeaseRecord, type LeaseStore, MemoryLeaseStore } from './lease-store.ts';
 export {
   DEFAULT_PREFERRED_SEC,
