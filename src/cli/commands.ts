@@ -2,5 +2,6 @@
 
 import type { CommandSpec } from './options.ts';
 import { SLIRPVDE } from './slirpvde-options.ts';
+import { SLIRPVDE6 } from './slirpvde6-options.ts';
 
-export const COMMANDS: readonly CommandSpec[] = [SLIRPVDE];
+export const COMMANDS: readonly CommandSpec[] = [SLIRPVDE, SLIRPVDE6];

@@ -3,6 +3,7 @@
 import { COMMON_EXIT_STATUS, type CommandSpec } from './options.ts';
 
 const NETWORK = 'Network';
+const IPV6 = 'IPv6';
 const SERVICES = 'Services';
 const SWITCH = 'Switch';
 const GUESTS = 'Guests without VDE';
@@ -116,11 +117,14 @@ export const SLIRPVDE: CommandSpec = {
       short: ['H', 'n'],
       long: ['host', 'network'],
       argument: { kind: 'required', name: 'ADDR[/LEN]' },
+      repeatable: true,
       group: NETWORK,
-      help: 'address of the router, and the network',
+      help: 'address of the router, and the network; IPv4 or IPv6',
       details:
-        'LEN is 8 to 30, 24 when it is not written. An address without host part names the network only: the router is ' +
-        'host 2 then. The defaults of the other addresses follow: name server host 3, first DHCP address host 15.',
+        'May be given more than once, in any mix: `-H 10.0.2.1/24 -H 2001:db8::1/64`. LEN of IPv4 is 8 to 30, 24 when it ' +
+        'is not written; of IPv6 16 to 126, 64 when it is not written. An address without host part names the network ' +
+        'only: the router is host 2 then. The defaults of the other addresses follow from the first network of their ' +
+        'family: name server host 3, first DHCP address host 15. With IPv6 alone guests reach IPv4 by --nat64.',
       defaultText: '10.0.2.2/24',
     },
     {
@@ -128,22 +132,101 @@ export const SLIRPVDE: CommandSpec = {
       short: ['N'],
       long: ['nameserver', 'dns'],
       argument: { kind: 'required', name: 'ADDR' },
+      repeatable: true,
       group: NETWORK,
-      help: 'name server that guests are told',
+      help: 'name server that guests are told, one of each family',
       details:
-        'An address inside the network is answered by slirpvde itself, which passes queries on to the name servers of ' +
-        'this host. An address outside is only told to DHCP clients; host 3 goes on answering.',
+        'An address inside a network is answered by slirpvde itself, which passes queries on to the name servers of ' +
+        'this host. An address outside is only told to guests; host 3 goes on answering.',
       defaultText: 'host 3 of the network, answered here',
     },
     {
       key: 'dhcp',
       short: ['D'],
       long: ['dhcp'],
-      argument: { kind: 'optional', name: 'START', gluedStart: /^\d/ },
+      argument: { kind: 'optional', name: 'START[/COUNT]', gluedStart: /^[\d/]/ },
       group: NETWORK,
-      help: 'serve DHCP, from START upwards',
-      details: 'START must be attached: `--dhcp=10.0.2.100` or `-D10.0.2.100`.',
-      defaultText: 'off; START host 15 of the network',
+      help: 'serve DHCP, COUNT addresses from START upwards',
+      details:
+        'What follows must be attached: `--dhcp=10.0.2.100`, `-D10.0.2.100/20`, `-D/20`. START may be in any of the IPv4 ' +
+        'networks, which then is the one that is served.',
+      defaultText: 'off; START host 15 of the network, COUNT all that follow',
+    },
+    {
+      key: 'radv',
+      short: ['r'],
+      long: ['radvd', 'radv'],
+      added: true,
+      argument: { kind: 'optional', name: 'PREFIX[,PREFIX]...', gluedStart: /^(?:[0-9a-f]{1,4}:|::)/i },
+      group: IPV6,
+      help: 'send router advertisements, so that guests have a default route and make themselves addresses',
+      details:
+        'Without PREFIX those of all IPv6 networks. Prefixes must be attached: `-r2001:db8::/64`. Only those of 64 bits ' +
+        'are for addresses that guests make themselves. Name server, search list, MTU and the prefix of a translator are ' +
+        'told as well. When slirpvde ends it says so with a last one of lifetime 0.',
+    },
+    {
+      key: 'radvFile',
+      short: ['R'],
+      long: ['radvdrc'],
+      added: true,
+      argument: { kind: 'required', name: 'FILE' },
+      group: IPV6,
+      help: 'the same with the settings in FILE, which is written as for radvd',
+      details: 'See docs/reference/ra-file.md for what FILE may hold.',
+    },
+    {
+      key: 'radvFollowsHost',
+      short: [],
+      long: ['radv-follow-host'],
+      added: true,
+      argument: { kind: 'none' },
+      group: IPV6,
+      help: 'advertise no default route while this host has none for IPv6',
+    },
+    {
+      key: 'dhcp6',
+      short: [],
+      long: ['dhcp6'],
+      added: true,
+      argument: { kind: 'none' },
+      group: IPV6,
+      help: 'lease addresses by DHCPv6 too, 4096 from host 0x1000 of the IPv6 network on',
+      details:
+        'Name servers and search list are told by DHCPv6 in any case. With --leases the leases are kept in a second file, ' +
+        'whose name has `6` at its end.',
+    },
+    {
+      key: 'nat64',
+      short: [],
+      long: ['nat64'],
+      added: true,
+      argument: { kind: 'required', name: 'PREFIX|off' },
+      group: IPV6,
+      help: 'IPv6 addresses that stand for IPv4 ones (RFC 6052), by which guests reach IPv4 without having it',
+      details:
+        'PREFIX/LEN with 32, 40, 48, 56, 64 or 96 bits. ::ffff:a.b.c.d is taken for a.b.c.d too unless this is off.',
+      defaultText: '64:ff9b::/96',
+    },
+    {
+      key: 'dns64',
+      short: [],
+      long: ['dns64'],
+      added: true,
+      argument: { kind: 'required', name: 'on|off' },
+      group: IPV6,
+      help: 'give names that have no IPv6 address one of those (RFC 6147)',
+      defaultText: 'on when there is no IPv4 network',
+    },
+    {
+      key: 'pref64',
+      short: [],
+      long: ['pref64'],
+      added: true,
+      argument: { kind: 'required', name: 'on|off' },
+      group: IPV6,
+      help: 'tell guests that prefix in router advertisements (RFC 8781)',
+      defaultText: 'on when there is no IPv4 network',
     },
     {
       key: 'mtu',
@@ -199,7 +282,7 @@ export const SLIRPVDE: CommandSpec = {
       added: true,
       argument: { kind: 'required', name: 'FILE' },
       group: SERVICES,
-      help: 'keep DHCP leases in FILE (mode 0600), so that they outlive a restart',
+      help: 'keep leases in FILE (mode 0600), so that they outlive a restart',
       details:
         'Every lease is on the disk before the guest hears of it. When FILE cannot be written the service goes on from ' +
         'memory and tries again every minute. Two processes must not share a file.',
@@ -559,6 +642,14 @@ export const SLIRPVDE: CommandSpec = {
     {
       command: 'slirpvde -H 192.168.5.1/24 -N 192.168.5.1 /tmp/vde.ctl',
       what: 'Another network; router and DNS are one.',
+    },
+    {
+      command: 'slirpvde -d -H10.0.2.1/24 -H2001:db8::1/64 -s /tmp/vde.ctl -dhcp -r',
+      what: 'IPv4 and IPv6, with DHCP and router advertisements.',
+    },
+    {
+      command: 'slirpvde -H2001:db8::1/64 -r /tmp/vde.ctl',
+      what: 'Guests have IPv6 only, and reach IPv4 through NAT64 and DNS64, also from a host without IPv6.',
     },
     {
       command: 'slirpvde --dhcp --qemu-stream /tmp/qemu.sock',

@@ -90,7 +90,6 @@ export const DROP_REASONS = {
   DhcpRateLimited: 'DHCP request over the rate limit.',
   DhcpNoAddress: 'DHCP pool exhausted.',
   RaRateLimited: 'Router solicitation over the rate limit.',
-  RaMalformed: 'Router solicitation that is not sound.',
   Dhcp6Malformed: 'DHCPv6 message that cannot be parsed.',
   Dhcp6Ignored: 'DHCPv6 message that is not for this server or not answered in this state.',
   Dhcp6RateLimited: 'DHCPv6 message over the rate limit.',

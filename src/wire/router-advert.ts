@@ -1,5 +1,4 @@
-// Router solicitation and advertisement, RFC 4861 sections 4.1, 4.2 and 4.6, with the options a network of guests has use
-// for: prefixes and MTU, name servers and search list (RFC 8106), the prefix of a translator (RFC 8781).
+// Router advertisements, RFC 4861 sections 4.2 and 4.6, with the options a network of guests has use for: prefixes and MTU, name servers and search list (RFC 8106), the prefix of a translator (RFC 8781).
 //
 //    0      1      2          4            5       6                 8                12               16
 //   +------+------+----------+------------+-------+-----------------+----------------+----------------+---------
@@ -12,9 +11,7 @@
 import { i32, putU16, putU32, u16, u32 } from './bytes.ts';
 import { writeName } from './dns.ts';
 
-export const TYPE_SOLICIT = 133;
 export const TYPE_ADVERT = 134;
-export const SOLICIT_LEN = 8;
 export const ADVERT_LEN = 16;
 
 const OPTION_SOURCE_MAC = 1;
@@ -70,21 +67,6 @@ export interface RouterAdvert {
   readonly rdnss: readonly { readonly servers: readonly Words[]; readonly lifetimeSec: number }[];
   readonly dnssl: readonly { readonly names: readonly string[]; readonly lifetimeSec: number }[];
   readonly pref64: readonly { readonly prefix: Words; readonly prefixLen: number; readonly lifetimeSec: number }[];
-}
-
-/**
- * Whether [o, end) is a sound router solicitation (RFC 4861 section 6.1.1), but for hop limit and checksum, which are the
- * IP layer's to check.
- *
- * @param unspecified  the packet came from ::
- */
-export function isSolicitation(b: Uint8Array, o: number, end: number, unspecified: boolean): boolean {
-  if (end - o < SOLICIT_LEN || b[o] !== TYPE_SOLICIT || b[o + 1] !== 0) return false;
-  for (let at = o + SOLICIT_LEN; at < end; at += b[at + 1]! * UNIT) {
-    if (at + 2 > end || b[at + 1] === 0 || at + b[at + 1]! * UNIT > end) return false;
-    if (unspecified && b[at] === OPTION_SOURCE_MAC) return false;
-  }
-  return true;
 }
 
 /** Writes an advertisement; the checksum field is 0. Lists that exceed one option take several. */

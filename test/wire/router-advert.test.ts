@@ -71,30 +71,10 @@ test('a search list longer than one option takes several', (t) => {
   );
 });
 
-const solicits = [
-  { name: 'plain', give: '85 00 0000 00000000', from0: false, want: true },
-  { name: 'with source MAC', give: '85 00 0000 00000000 0101 020000000001', from0: false, want: true },
-  { name: 'from ::', give: '85 00 0000 00000000', from0: true, want: true },
-  { name: 'from :: with source MAC', give: '85 00 0000 00000000 0101 020000000001', from0: true, want: false },
-  { name: 'unknown option', give: '85 00 0000 00000000 0e01 020000000001', from0: true, want: true },
-  { name: 'code not 0', give: '85 01 0000 00000000', from0: false, want: false },
-  { name: 'short', give: '85 00 0000 000000', from0: false, want: false },
-  { name: 'option of length 0', give: '85 00 0000 00000000 0100 020000000001', from0: false, want: false },
-  { name: 'option beyond the end', give: '85 00 0000 00000000 0102 020000000001', from0: false, want: false },
-  { name: 'half an option head', give: '85 00 0000 00000000 01', from0: false, want: false },
-];
-for (const { name, give, from0, want } of solicits) {
-  test(`isSolicitation: ${name}`, (t) => {
-    const b = hex(give);
-    t.is(ra.isSolicitation(b, 0, b.length, from0), want);
-  });
-}
-
 test('any bytes: never an exception, never a read past the end', (t) => {
   fc.assert(
-    fc.property(fc.uint8Array({ maxLength: 120 }), fc.boolean(), (tail, solicit) => {
-      const b = Uint8Array.of(solicit ? 133 : 134, 0, 0, 0, ...tail);
-      ra.isSolicitation(b, 0, b.length, false);
+    fc.property(fc.uint8Array({ maxLength: 120 }), (tail) => {
+      const b = Uint8Array.of(134, 0, 0, 0, ...tail);
       ra.parse(b, 0, b.length);
     }),
   );
