@@ -42,8 +42,11 @@ export class Packet {
     this.dst3 = dst | 0;
   }
 
+  /** False also for an IPv6 packet of which one address is IPv4-mapped: a guest's never is. */
   get isIpv4(): boolean {
-    return this.src2 === MAPPED && this.src0 === 0 && this.src1 === 0;
+    return (
+      this.src2 === MAPPED && this.dst2 === MAPPED && (this.src0 | this.src1) === 0 && (this.dst0 | this.dst1) === 0
+    );
   }
 }
 

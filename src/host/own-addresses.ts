@@ -1,10 +1,10 @@
-// The IPv4 addresses that this host has now, for policies that keep guests away from them.
+// The addresses that this host has now, of both families, for policies that keep guests away from them.
 //
 // There is no notice of changes in Node, so they are looked at when somebody asks, at most every two seconds: an address
 // that is added is refused to guests that long after at the latest.
 
 import { networkInterfaces } from 'node:os';
-import { parseIpv4 } from '../core/address.ts';
+import { parseAddress } from '../core/address.ts';
 import type { Clock } from '../core/clock.ts';
 
 const LOOK_MS = 2000;
@@ -22,7 +22,7 @@ export class OwnAddresses {
     this.look = look;
   }
 
-  /** All addresses as signed words; the same array until they change. */
+  /** All addresses, four words each in the form of core/address.ts; the same array until they change. */
   readonly list = (): Int32Array => {
     const now = this.clock.now();
     if (now < this.lookAt) return this.words;
@@ -31,7 +31,7 @@ export class OwnAddresses {
     const text = found.join(' ');
     if (text !== this.text) {
       this.text = text;
-      this.words = Int32Array.from(found, (address) => parseIpv4(address) | 0);
+      this.words = Int32Array.from(found.flatMap((address) => parseAddress(address) ?? []));
     }
     return this.words;
   };
@@ -40,6 +40,5 @@ export class OwnAddresses {
 const systemAddresses = (): string[] =>
   Object.values(networkInterfaces())
     .flatMap((list) => list ?? [])
-    .filter((each) => each.family === 'IPv4')
-    .map((each) => each.address)
+    .map((each) => each.address.replace(/%.*$/, ''))
     .sort();

@@ -40,17 +40,18 @@ export class Arp {
     const macLo = arp.senderMacLo(b, o);
     const sender = arp.senderIp(b, o);
     const target = arp.targetIp(b, o);
+    const { own } = this.layer;
     if (macHi !== ethernet.srcHi(b, off) || macLo !== ethernet.srcLo(b, off)) {
       this.layer.drops[Drop.ArpBadSender]!++;
       return;
     }
     if (sender !== 0) {
-      if (this.layer.isLocal(sender)) {
+      if (own.isLocal4(sender | 0)) {
         this.layer.drops[Drop.ArpSpoof]!++;
         this.defend(sender);
         return;
       }
-      if (!this.layer.isOnLink(sender) || sender === this.layer.network || sender === this.layer.broadcast) {
+      if (!own.isOnLink4(sender | 0) || own.isReserved4(sender | 0)) {
         this.layer.drops[Drop.ArpBadSender]!++;
         return;
       }
@@ -59,7 +60,7 @@ export class Arp {
         this.layer.drops[Drop.ArpSpoof]!++;
       }
     }
-    if (arp.op(b, o) === arp.OP_REQUEST && this.layer.isLocal(target)) {
+    if (arp.op(b, o) === arp.OP_REQUEST && own.isLocal4(target | 0)) {
       this.send(arp.OP_REPLY, target, macHi, macLo, sender, macHi, macLo);
     }
   }
@@ -86,7 +87,7 @@ export class Arp {
     const timer = this.wheel.timer(() => finish(false));
     timer.set(waitMs);
     this.probes.set(address, () => finish(true));
-    this.send(arp.OP_REQUEST, this.layer.addresses[0]!, 0, 0, address, ethernet.BROADCAST_HI, ethernet.BROADCAST_LO);
+    this.send(arp.OP_REQUEST, this.ownFor(address), 0, 0, address, ethernet.BROADCAST_HI, ethernet.BROADCAST_LO);
   }
 
   private defend(address: number): void {
@@ -97,17 +98,14 @@ export class Arp {
 
   /** Asks who has a neighbor's address, of the station that had it last or of all. */
   request(n: Neighbor, unicast: boolean): void {
-    if (unicast) this.send(arp.OP_REQUEST, this.layer.addresses[0]!, 0, 0, n.w3 >>> 0, n.macHi, n.macLo);
-    else
-      this.send(
-        arp.OP_REQUEST,
-        this.layer.addresses[0]!,
-        0,
-        0,
-        n.w3 >>> 0,
-        ethernet.BROADCAST_HI,
-        ethernet.BROADCAST_LO,
-      );
+    const macHi = unicast ? n.macHi : ethernet.BROADCAST_HI;
+    const macLo = unicast ? n.macLo : ethernet.BROADCAST_LO;
+    this.send(arp.OP_REQUEST, this.ownFor(n.w3), 0, 0, n.w3 >>> 0, macHi, macLo);
+  }
+
+  /** Our address in the network of another, unsigned; 0 without any, as a probe has it. */
+  private ownFor(address: number): number {
+    return (this.layer.own.sourceFor(0, 0, MAPPED, address | 0)?.w3 ?? 0) >>> 0;
   }
 
   private send(op: number, spa: number, thaHi: number, thaLo: number, tpa: number, dstHi: number, dstLo: number): void {

@@ -1,13 +1,18 @@
-// One host's IP layer on one link: ARP, input checks, output, ICMP errors, echo replies for its own addresses.
+// One host's IP layer on one link: input checks, output, ARP and Neighbor Discovery, ICMP errors, echo replies for its own
+// addresses, of both families.
 //
-// Input   frame -> EtherType -> ARP | IPv4 -> checks (RFC 1122 3.2.1, RFC 1812 5.2.2) -> Packet -> protocol handler.
-//         Every refusal is counted under its reason; nothing throws. The sender's address must be inside the link's
-//         network and belong to the station that sent the frame (neighbor.ts), so a flow found by its addresses is its
+// Input   frame -> EtherType -> ARP | IPv4 (ipv4-input.ts) | IPv6 (ipv6-input.ts) -> Packet -> protocol handler. Every
+//         refusal is counted under its reason; nothing throws. The sender's address must be inside one of the link's
+//         networks and belong to the station that sent the frame (neighbor.ts), so a flow found by its addresses is its
 //         owner's.
 // Output  `reserve` gives room in the arena behind space for the headers, `send` writes them and passes the frame to the
-//         link. Frames leave at `flush`, which also gives the arena back; the arena is flushed early when it is full.
-// Local   packets to `addresses` (gateway, DNS) go to the same handlers: they tell local from forwarded by `isLocal`.
-//         Echo requests to them are answered here.
+//         link. The family is the neighbor's. Frames leave at `flush`, which also gives the arena back; the arena is
+//         flushed early when it is full.
+// Local   packets to own addresses (link-addresses.ts) go to the same handlers: they tell local from forwarded by
+//         `isLocal`. Echo requests to them are answered before.
+//
+// Handlers see addresses as four words (core/address.ts) and need not know the family; those of ICMP (protocol 1) and
+// ICMPv6 (58) get packets of their own family only.
 //
 // With `forwarding` (the router) every unicast destination is accepted and TTL is checked; without (an in-process host)
 // only the own addresses are. Fragments are put together (reassembly.ts) after these checks and before the handlers;
@@ -16,27 +21,37 @@
 // Everything that happens inside one wake-up ends with one call of `flush`; a frame sent at any other time (a host socket,
 // a timer) asks for it by `flushSoon`, so that all events of one turn of the event loop share one flush.
 
-import { MAPPED } from '../core/address.ts';
+import type { Endpoint, Ipv4Network } from '../core/address.ts';
 import type { Clock } from '../core/clock.ts';
 import { Drop, type DropCounters } from '../core/drop.ts';
 import { FrameArena, type FrameMemory, type FrameSink, type Link } from '../core/frame.ts';
-import { Packet, type PacketHandler } from '../core/packet.ts';
+import type { Packet, PacketHandler } from '../core/packet.ts';
 import type { TimerWheel } from '../core/timer-wheel.ts';
-import * as checksum from '../wire/checksum.ts';
+import { pseudoIpv4, pseudoWords } from '../wire/checksum.ts';
 import * as ethernet from '../wire/ethernet.ts';
-import * as icmp from '../wire/icmpv4.ts';
 import * as ipv4 from '../wire/ipv4.ts';
+import * as ipv6 from '../wire/ipv6.ts';
 import { Arp } from './arp.ts';
 import { IcmpErrors } from './icmp-errors.ts';
+import { Ipv4Input } from './ipv4-input.ts';
+import { Ipv6Input } from './ipv6-input.ts';
 import { LargePayloads } from './large.ts';
+import { type Ipv6Link, LinkAddresses } from './link-addresses.ts';
+import { MulticastListener } from './mld.ts';
+import { NeighborDiscovery } from './nd.ts';
 import { type Neighbor, NeighborCache } from './neighbor.ts';
 import { IpPath } from './path.ts';
 import { Reassembly } from './reassembly.ts';
 
-/** Bytes in front of an IPv4 packet's payload: Ethernet and IPv4 headers. */
-export const HEADROOM = ethernet.HEADER_LEN + ipv4.HEADER_LEN;
+/** Bytes in front of a packet's payload: Ethernet and the longer of both IP headers. */
+const HEADROOM = ethernet.HEADER_LEN + ipv6.HEADER_LEN;
+/** An IPv4 frame starts so far behind the start of its room, bytes: its padding needs as much more behind it. */
+const MIN_ROOM = ethernet.MIN_FRAME_LEN + ipv6.HEADER_LEN - ipv4.HEADER_LEN;
+/** First two bytes of the MAC address of an IPv6 group; the others are the group's last word (RFC 2464 section 7). */
+const GROUP_MAC_HI = 0x3333;
 /** Room for what one wake-up sends; flushed early when used up. */
 const ARENA_BYTES = 1 << 20;
+/** TTL and hop limit of what starts here. */
 export const DEFAULT_TTL = 64;
 
 export interface IpLayerOptions {
@@ -46,11 +61,12 @@ export interface IpLayerOptions {
   drops: DropCounters;
   /** Own MAC address, 6 bytes. */
   mac: Uint8Array;
-  /** Own IPv4 addresses, unsigned; the first is the one ICMP errors come from. */
-  addresses: readonly number[];
-  /** The link's network and mask, unsigned. */
-  network: number;
-  mask: number;
+  /** IPv4 networks of the link, whose `address` is ours: ICMP errors come from it. Empty: no IPv4. */
+  networks: readonly Ipv4Network[];
+  /** Further own IPv4 addresses, unsigned. */
+  aliases: readonly number[];
+  /** Null: no IPv6. */
+  ipv6: Ipv6Link | null;
   forwarding: boolean;
   /** Unpredictable seed for hashing what guests choose, 32 bits. */
   seed: number;
@@ -63,21 +79,23 @@ export interface IpLayerOptions {
 }
 
 export class IpLayer implements FrameSink {
+  /** Own addresses, and the networks of the link. */
+  readonly own: LinkAddresses;
   readonly neighbors: NeighborCache;
   readonly arp: Arp;
+  /** Null without IPv6. */
+  readonly nd: NeighborDiscovery | null;
+  readonly mld: MulticastListener | null;
   readonly errors: IcmpErrors;
   readonly reassembly: Reassembly;
   readonly drops: DropCounters;
-  readonly addresses: readonly number[];
-  readonly network: number;
-  readonly mask: number;
-  readonly broadcast: number;
+  readonly forwarding: boolean;
   readonly macHi: number;
   readonly macLo: number;
   readonly bytes: Uint8Array;
   readonly mtu: number;
-  /** Largest payload of one unfragmented packet, bytes. */
-  readonly maxPayload: number;
+  /** By protocol number; null: nobody's. */
+  readonly handlers: (PacketHandler | null)[] = new Array<PacketHandler | null>(256).fill(null);
   /** The array that holds what `stage` gave room for last. */
   staged: Uint8Array;
   /** Called in `flush` before the frames leave: the transports' turn to send what they held back. */
@@ -85,10 +103,9 @@ export class IpLayer implements FrameSink {
   private readonly link: Link;
   private readonly clock: Clock;
   private readonly arena: FrameArena;
-  private readonly handlers: (PacketHandler | null)[] = new Array<PacketHandler | null>(256).fill(null);
-  private readonly p = new Packet();
+  private readonly ipv4: Ipv4Input;
+  private readonly ipv6: Ipv6Input | null;
   private readonly large: LargePayloads;
-  private readonly forwarding: boolean;
   private readonly onDefect: (error: unknown) => void;
   private readonly defer: (run: () => void) => void;
   private readonly flushBound: () => void;
@@ -103,14 +120,10 @@ export class IpLayer implements FrameSink {
     this.clock = options.wheel.clock;
     this.drops = options.drops;
     this.mtu = options.link.mtu;
-    this.maxPayload = this.mtu - ipv4.HEADER_LEN;
     this.arena = new FrameArena(options.memory, ARENA_BYTES);
     this.bytes = options.memory.bytes;
     this.staged = this.bytes;
-    this.addresses = options.addresses;
-    this.network = options.network >>> 0;
-    this.mask = options.mask >>> 0;
-    this.broadcast = (this.network | ~this.mask) >>> 0;
+    this.own = new LinkAddresses(options.networks, options.aliases, options.ipv6, options.mac);
     this.forwarding = options.forwarding;
     this.onDefect = options.onDefect;
     this.defer = options.defer;
@@ -124,7 +137,7 @@ export class IpLayer implements FrameSink {
       wheel: options.wheel,
       drops: options.drops,
       seed: options.seed,
-      solicit: (n, unicast) => this.arp.request(n, unicast),
+      solicit: (n, unicast) => (n.isIpv4 ? this.arp.request(n, unicast) : this.nd?.solicit(n, unicast)),
       release: (n, frame) => this.releaseFrame(n, frame),
     });
     this.arp = new Arp(this, options.wheel);
@@ -135,6 +148,11 @@ export class IpLayer implements FrameSink {
       drops: options.drops,
       expired: (b, o, end) => this.errors.aboutFragment(b, o, end),
     });
+    this.ipv4 = new Ipv4Input(this);
+    const { hasIpv6 } = this.own;
+    this.ipv6 = hasIpv6 ? new Ipv6Input(this) : null;
+    this.nd = hasIpv6 ? new NeighborDiscovery(this) : null;
+    this.mld = hasIpv6 ? new MulticastListener(this, options.wheel, options.random) : null;
     options.link.attach(this);
   }
 
@@ -149,14 +167,28 @@ export class IpLayer implements FrameSink {
     return this.batchNow;
   }
 
-  isLocal(address: number): boolean {
-    const list = this.addresses;
-    for (let i = 0; i < list.length; i++) if (list[i] === address) return true;
-    return false;
+  /** Whether an address is one of ours. */
+  isLocal(w0: number, w1: number, w2: number, w3: number): boolean {
+    return this.own.isLocal(w0, w1, w2, w3);
   }
 
-  isOnLink(address: number): boolean {
-    return (address & this.mask) >>> 0 === this.network;
+  /** Whether an address is in one of the link's networks. */
+  isOnLink(w0: number, w1: number, w2: number, w3: number): boolean {
+    return this.own.isOnLink(w0, w1, w2, w3);
+  }
+
+  /** Tells the stations of the link where our addresses are: at start, and when the link is up again. */
+  announce(): void {
+    for (const { isIpv4, w0, w1, w2, w3 } of this.own.all) {
+      if (isIpv4) this.arp.announce(w3 >>> 0);
+      else this.nd?.advertise(w0, w1, w2, w3);
+    }
+    this.mld?.announce();
+  }
+
+  /** Leaves the groups of the link; its frames leave at the next `flush`. */
+  close(): void {
+    this.mld?.close();
   }
 
   // ---- input
@@ -189,188 +221,144 @@ export class IpLayer implements FrameSink {
     }
     switch (ethernet.type(b, off)) {
       case ethernet.TYPE_IPV4:
-        this.ipv4Frame(b, off, end, group);
+        this.ipv4.frame(b, off, end, group);
         return;
       case ethernet.TYPE_ARP:
         this.arp.frame(b, off, end);
+        return;
+      case ethernet.TYPE_IPV6:
+        if (this.ipv6 === null) this.drops[Drop.EthUnknownType]!++;
+        else this.ipv6.frame(b, off, end, group);
         return;
       default:
         this.drops[Drop.EthUnknownType]!++;
     }
   }
 
-  private ipv4Frame(b: Uint8Array, off: number, frameEnd: number, group: boolean): void {
-    const o = off + ethernet.HEADER_LEN;
-    const why = ipv4.check(b, o, frameEnd);
-    if (why !== Drop.None) {
-      this.drops[why]!++;
-      return;
-    }
-    const p = this.p;
-    p.b = b;
-    p.l2 = off;
-    p.l3 = o;
-    p.l4 = o + ipv4.headerLen(b, o);
-    p.end = o + ipv4.totalLen(b, o);
-    p.protocol = ipv4.protocol(b, o);
-    p.ttl = ipv4.ttl(b, o);
-    p.tos = ipv4.tos(b, o);
-    const src = ipv4.src(b, o);
-    const dst = ipv4.dst(b, o);
-    p.setIpv4(src, dst);
-    p.l2Group = group;
-
-    const local = this.isLocal(dst);
-    if (src === 0) {
-      // A host that has no address yet: only DHCP, which looks closer (RFC 1122 3.2.1.3).
-      if (p.protocol !== ipv4.PROTO_UDP) {
-        this.drops[Drop.Ipv4BadSource]!++;
-        return;
-      }
-    } else {
-      if (!this.isOnLink(src) || src === this.network || src === this.broadcast || this.isLocal(src)) {
-        this.drops[Drop.Ipv4BadSource]!++;
-        return;
-      }
-      if (!this.ownedBySender(b, off, src)) return;
-    }
-    if (!local && !this.acceptForeign(p, dst)) return;
-    if (!ipv4.isFragment(b, o)) {
-      this.deliver(p, local);
-    } else if (src === 0 || group || dst === 0xffffffff || dst === this.broadcast) {
-      this.drops[Drop.Ipv4Fragment]!++; // nothing that is broadcast to us is that large
-    } else {
-      const whole = this.reassembly.add(p);
-      if (whole !== null) this.deliver(whole, local);
-    }
-  }
-
-  /** A whole packet that passed all checks. */
-  private deliver(p: Packet, local: boolean): void {
-    const handler = this.handlers[p.protocol]!;
-    if (p.protocol === ipv4.PROTO_ICMP && local) {
-      this.localIcmp(p, handler);
-    } else if (handler !== null) {
-      handler.packet(p);
-    } else {
-      this.drops[Drop.Ipv4UnknownProtocol]!++;
-      this.errors.send(p, icmp.TYPE_UNREACHABLE, icmp.CODE_PROTOCOL, 0);
-    }
-  }
-
   /** True when the frame's sender is the station that has this source address, or nobody else has it. */
-  private ownedBySender(b: Uint8Array, off: number, src: number): boolean {
+  ownedBySender(b: Uint8Array, off: number, s0: number, s1: number, s2: number, s3: number): boolean {
     const macHi = ethernet.srcHi(b, off);
     const macLo = ethernet.srcLo(b, off);
-    const n = this.neighbors.find(0, 0, MAPPED, src | 0);
+    const n = this.neighbors.find(s0, s1, s2, s3);
     if (n !== null && n.macLo === macLo && n.macHi === macHi && n.resolved) {
       this.neighbors.confirm(n, this.now);
       return true;
     }
-    if (this.neighbors.heard(0, 0, MAPPED, src | 0, macHi, macLo, this.now) !== null) return true;
+    if (this.neighbors.heard(s0, s1, s2, s3, macHi, macLo, this.now) !== null) return true;
     this.drops[Drop.NeighborMismatch]!++;
     return false;
   }
 
-  /** Whether a packet that is not to one of our addresses goes on to the handlers. */
-  private acceptForeign(p: Packet, dst: number): boolean {
-    if (dst === 0xffffffff || dst === this.broadcast) {
-      if (p.protocol === ipv4.PROTO_UDP) return true; // DHCP; the handler drops all else
-      this.drops[Drop.Ipv4BadDestination]!++;
-      return false;
-    }
-    if (!this.forwarding || this.isOnLink(dst)) {
-      this.drops[Drop.Ipv4NotForUs]!++;
-      return false;
-    }
-    if (p.l2Group || dst >>> 28 === 14) {
-      this.drops[Drop.Ipv4BadDestination]!++; // multicast, or a unicast address in a group frame
-      return false;
-    }
-    if (p.ttl <= 1) {
-      this.drops[Drop.Ipv4TtlExceeded]!++;
-      this.errors.send(p, icmp.TYPE_TIME_EXCEEDED, 0, 0);
-      return false;
-    }
-    return true;
-  }
-
-  private localIcmp(p: Packet, handler: PacketHandler | null): void {
-    const why = icmp.check(p.b, p.l4, p.end);
-    if (why !== Drop.None) {
-      this.drops[why]!++;
-      return;
-    }
-    if (icmp.type(p.b, p.l4) !== icmp.TYPE_ECHO) {
-      if (handler !== null) handler.packet(p);
-      else this.drops[Drop.IcmpIgnored]!++;
-      return;
-    }
-    if (p.l2Group) {
-      this.drops[Drop.IcmpIgnored]!++;
-      return;
-    }
-    const len = p.end - p.l4;
-    const n = this.neighbors.find(p.src0, p.src1, p.src2, p.src3);
-    if (n === null) return;
-    const o = this.stage(len);
-    const out = this.staged;
-    out.set(p.b.subarray(p.l4, p.end), o);
-    out[o] = icmp.TYPE_ECHO_REPLY;
-    icmp.writeChecksum(out, o, len);
-    this.sendStaged(n, o, len, p.dst3, p.src3, ipv4.PROTO_ICMP, DEFAULT_TTL);
-  }
-
   // ---- output
 
-  /** A prepared route for the packets of one flow: from `src` (any address) to the guest `dst`, IPv4 mapped words. */
-  path(src3: number, dst3: number, protocol: number): IpPath | null {
-    const n = this.neighbors.resolve(0, 0, MAPPED, dst3 | 0);
-    return n === null ? null : new IpPath(this, n, src3, dst3, protocol);
+  /** A prepared route for the packets of one flow: from s0..s3 (any address) to the guest d0..d3; null: no room for it. */
+  path(
+    s0: number,
+    s1: number,
+    s2: number,
+    s3: number,
+    d0: number,
+    d1: number,
+    d2: number,
+    d3: number,
+    protocol: number,
+  ): IpPath | null {
+    const n = this.neighbors.resolve(d0, d1, d2, d3);
+    return n === null ? null : new IpPath(this, n, s0, s1, s2, s3, protocol);
+  }
+
+  /** The way back to the sender of `p`, for its protocol. */
+  pathBack(p: Packet): IpPath | null {
+    return this.path(p.dst0, p.dst1, p.dst2, p.dst3, p.src0, p.src1, p.src2, p.src3, p.protocol);
+  }
+
+  /** The same as `path`, for endpoints; ports do not count. */
+  pathTo(guest: Endpoint, from: Endpoint, protocol: number): IpPath | null {
+    const { w0, w1, w2, w3 } = from;
+    return this.path(w0, w1, w2, w3, guest.w0, guest.w1, guest.w2, guest.w3, protocol);
+  }
+
+  /** Largest payload of one unfragmented packet to `n`, bytes. */
+  maxPayload(n: Neighbor): number {
+    return n.isIpv4 ? this.mtu - ipv4.HEADER_LEN : this.mtu - ipv6.HEADER_LEN;
+  }
+
+  /** Largest payload of any packet to `n`, in fragments where it must be, bytes. */
+  maxDatagram(n: Neighbor): number {
+    return n.isIpv4 ? ipv4.MAX_LEN - ipv4.HEADER_LEN : ipv6.MAX_PAYLOAD;
+  }
+
+  /** Partial pseudo-header checksum, without the length, of what goes from s0..s3 to `n`. */
+  pseudoSum(n: Neighbor, s0: number, s1: number, s2: number, s3: number, protocol: number): number {
+    return n.isIpv4 ? pseudoIpv4(s3, n.w3, protocol) : pseudoWords(s0, s1, s2, s3, n.w0, n.w1, n.w2, n.w3, protocol);
+  }
+
+  /** The same of a packet that came in. */
+  pseudoSumOf(p: Packet): number {
+    return p.isIpv4
+      ? pseudoIpv4(p.src3, p.dst3, p.protocol)
+      : pseudoWords(p.src0, p.src1, p.src2, p.src3, p.dst0, p.dst1, p.dst2, p.dst3, p.protocol);
   }
 
   /** Room for `len` bytes of IP payload in `bytes`, behind room for the headers; its offset, = 0 (mod 4). */
   reserve(len: number): number {
-    return this.alloc(HEADROOM + len) + HEADROOM;
+    return this.alloc(Math.max(HEADROOM + len, MIN_ROOM)) + HEADROOM;
   }
 
-  /** Writes the headers in front of the payload reserved at `o`, and sends the packet to `n`. */
+  /** Writes the headers in front of the payload reserved at `o`, and sends the packet to `n` (IPv4: with DF). */
   send(
     n: Neighbor,
     o: number,
     len: number,
-    src: number,
-    dst: number,
+    s0: number,
+    s1: number,
+    s2: number,
+    s3: number,
     protocol: number,
-    ttl: number,
-    df: boolean,
+    hops: number,
   ): void {
-    const l3 = o - ipv4.HEADER_LEN;
-    ipv4.writeHeader(this.bytes, l3, ipv4.HEADER_LEN + len, 0, ttl, protocol, src >>> 0, dst >>> 0, 0, df);
-    this.sendPacket(n, l3, ipv4.HEADER_LEN + len);
+    if (n.isIpv4) {
+      const l3 = o - ipv4.HEADER_LEN;
+      ipv4.writeHeader(this.bytes, l3, ipv4.HEADER_LEN + len, 0, hops, protocol, s3, n.w3, 0, true);
+      this.sendPacket(n, l3, ipv4.HEADER_LEN + len);
+    } else {
+      const l3 = o - ipv6.HEADER_LEN;
+      ipv6.writeHeader(this.bytes, l3, len, protocol, hops, s0, s1, s2, s3, n.w0, n.w1, n.w2, n.w3);
+      this.sendPacket(n, l3, ipv6.HEADER_LEN + len);
+    }
   }
 
   /** Writes the Ethernet header in front of the packet of `len` bytes at `l3`, and sends it to `n`. */
   sendPacket(n: Neighbor, l3: number, len: number): void {
     const off = l3 - ethernet.HEADER_LEN;
-    ethernet.write(this.bytes, off, n.macHi, n.macLo, this.macHi, this.macLo, ethernet.TYPE_IPV4);
+    ethernet.write(this.bytes, off, n.macHi, n.macLo, this.macHi, this.macLo, n.etherType);
     this.sendFrame(n, off, ethernet.HEADER_LEN + len);
   }
 
   /**
-   * As `reserve`, for a payload of any length that an IP packet can have: room in the array `staged` for `len` bytes,
+   * As `reserve`, for a payload to `n` of any length up to `maxDatagram`: room in the array `staged` for `len` bytes,
    * until the next call.
    */
-  stage(len: number): number {
-    const fits = len <= this.maxPayload;
+  stage(n: Neighbor, len: number): number {
+    const fits = len <= this.maxPayload(n);
     this.staged = fits ? this.bytes : this.large.bytes;
     return fits ? this.reserve(len) : 0;
   }
 
-  /** As `send`, for what was staged at `o`: in one packet with DF where it fits, else in fragments. */
-  sendStaged(n: Neighbor, o: number, len: number, src: number, dst: number, protocol: number, ttl: number): void {
-    if (len <= this.maxPayload) this.send(n, o, len, src, dst, protocol, ttl, true);
-    else this.large.send(n, len, src, dst, protocol, ttl);
+  /** As `send`, for what was staged at `o`: in one packet where it fits, else in fragments. */
+  sendStaged(
+    n: Neighbor,
+    o: number,
+    len: number,
+    s0: number,
+    s1: number,
+    s2: number,
+    s3: number,
+    protocol: number,
+    hops: number,
+  ): void {
+    if (len <= this.maxPayload(n)) this.send(n, o, len, s0, s1, s2, s3, protocol, hops);
+    else this.large.send(n, len, s0, s1, s2, s3, protocol, hops);
   }
 
   /** Sends a frame of the arena that is complete but perhaps for the MAC address, or keeps it until that is known. */
@@ -384,30 +372,46 @@ export class IpLayer implements FrameSink {
   }
 
   /**
-   * Sends a UDP payload that does not follow the neighbor cache (DHCP replies): `o` as given by `reserve`, to the MAC
+   * Sends an IPv4 payload that does not follow the neighbor cache (DHCP replies): `o` as given by `reserve`, to the MAC
    * address given.
    */
   sendTo(macHi: number, macLo: number, o: number, len: number, src: number, dst: number, protocol: number): void {
-    ipv4.writeHeader(
-      this.bytes,
-      o - ipv4.HEADER_LEN,
-      ipv4.HEADER_LEN + len,
-      0,
-      DEFAULT_TTL,
-      protocol,
-      src,
-      dst,
-      0,
-      true,
-    );
-    ethernet.write(this.bytes, o - HEADROOM, macHi, macLo, this.macHi, this.macLo, ethernet.TYPE_IPV4);
-    this.transmit(o - HEADROOM, HEADROOM + len);
+    const l3 = o - ipv4.HEADER_LEN;
+    ipv4.writeHeader(this.bytes, l3, ipv4.HEADER_LEN + len, 0, DEFAULT_TTL, protocol, src, dst, 0, true);
+    this.transmitPacket(macHi, macLo, ethernet.TYPE_IPV4, l3, ipv4.HEADER_LEN + len);
+  }
+
+  /** Sends an IPv6 payload reserved at `o` to the group d0..d3. */
+  sendToGroup(
+    o: number,
+    len: number,
+    s0: number,
+    s1: number,
+    s2: number,
+    s3: number,
+    d0: number,
+    d1: number,
+    d2: number,
+    d3: number,
+    next: number,
+    hops: number,
+  ): void {
+    const l3 = o - ipv6.HEADER_LEN;
+    ipv6.writeHeader(this.bytes, l3, len, next, hops, s0, s1, s2, s3, d0, d1, d2, d3);
+    this.transmitPacket(GROUP_MAC_HI, d3, ethernet.TYPE_IPV6, l3, ipv6.HEADER_LEN + len);
+  }
+
+  /** Writes the Ethernet header in front of the packet of `len` bytes at `l3`, and sends it to a station. */
+  transmitPacket(macHi: number, macLo: number, etherType: number, l3: number, len: number): void {
+    const off = l3 - ethernet.HEADER_LEN;
+    ethernet.write(this.bytes, off, macHi, macLo, this.macHi, this.macLo, etherType);
+    this.transmit(off, ethernet.HEADER_LEN + len);
   }
 
   private releaseFrame(n: Neighbor, frame: Uint8Array): void {
     const off = this.alloc(frame.length);
     this.bytes.set(frame, off);
-    ethernet.write(this.bytes, off, n.macHi, n.macLo, this.macHi, this.macLo, ethernet.TYPE_IPV4);
+    ethernet.write(this.bytes, off, n.macHi, n.macLo, this.macHi, this.macLo, n.etherType);
     this.transmit(off, frame.length);
   }
 
@@ -447,10 +451,5 @@ export class IpLayer implements FrameSink {
     if (this.flushAsked) return;
     this.flushAsked = true;
     this.defer(this.flushBound);
-  }
-
-  /** Partial pseudo-header checksum without the length, for TCP and UDP over IPv4. */
-  pseudoSum(src3: number, dst3: number, protocol: number): number {
-    return checksum.pseudoIpv4(src3 >>> 0, dst3 >>> 0, protocol);
   }
 }

@@ -1,6 +1,6 @@
-// The neighbor cache: which MAC address each guest address has (RFC 826 for IPv4; states as RFC 4861 section 7.3.2).
+// The neighbor cache: which MAC address each guest address has, for both families (RFC 826; RFC 4861 section 7.3).
 //
-// Entries come from ARP messages and from packets of guests that never asked for us. They are defended: a station that
+// Entries come from ARP and Neighbor Discovery messages and from packets of guests that never asked for us. They are defended: a station that
 // claims an address whose owner was heard of is not believed before the owner has failed to answer three unicast
 // probes, a second apart. So a guest cannot take over another's flows, and a guest that came back with a new MAC
 // address is served again within about four seconds (at once when the DHCP server bound the address anew: `assign`).
@@ -9,16 +9,19 @@
 //   REACHABLE   heard of within REACHABLE_MS
 //   PROBE       asked by unicast: silent for too long while we send, or its address is claimed by another MAC
 //
-// An entry that is silent and not used simply stays REACHABLE in name; it is probed when the next packet is sent to it.
+// An entry that is silent and not used simply stays REACHABLE in name; it is probed when the next packet is sent to it:
+// what RFC 4861 calls STALE, without the wait of DELAY, since everything that a guest sends confirms its entry here.
 // Bounds: MAX_ENTRIES in all, MAX_INCOMPLETE unresolved, MAX_WAITING packets each, 100 solicitations per second. A full
 // table evicts the oldest unresolved entry, then the entry that was silent for longest and carries no flows.
 //
 // The cache knows no messages: `solicit` is given by the IP layer and sends ARP requests (or neighbor solicitations).
 
+import { MAPPED } from '../core/address.ts';
 import type { Clock } from '../core/clock.ts';
 import { Drop, type DropCounters } from '../core/drop.ts';
 import { copyBytes } from '../core/frame.ts';
 import type { Timer, TimerWheel } from '../core/timer-wheel.ts';
+import { TYPE_IPV4, TYPE_IPV6 } from '../wire/ethernet.ts';
 
 export const NeighborState = { Incomplete: 0, Reachable: 1, Probe: 2 } as const;
 export type NeighborState = (typeof NeighborState)[keyof typeof NeighborState];
@@ -38,6 +41,9 @@ export class Neighbor {
   readonly w1: number;
   readonly w2: number;
   readonly w3: number;
+  readonly isIpv4: boolean;
+  /** EtherType of packets to it. */
+  readonly etherType: number;
   /** MAC address: first two bytes, last four bytes (signed). */
   macHi = 0;
   macLo = 0;
@@ -64,6 +70,8 @@ export class Neighbor {
     this.w1 = w1;
     this.w2 = w2;
     this.w3 = w3;
+    this.isIpv4 = w2 === MAPPED && (w0 | w1) === 0;
+    this.etherType = this.isIpv4 ? TYPE_IPV4 : TYPE_IPV6;
   }
 
   get resolved(): boolean {

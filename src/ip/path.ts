@@ -1,13 +1,16 @@
-// A prepared route: the Ethernet and IPv4 headers of one flow towards a guest, written by copying a template.
+// A prepared route: the Ethernet and IP headers of one flow towards a guest, written by copying a template.
 //
-// Only total length, header checksum and, when the neighbor's MAC changed, the destination MAC differ from packet to
-// packet. TCP packets are sent with DF and id 0 (RFC 6864: atomic datagrams need no id).
+// Only the length, the header checksum of IPv4 and, when the neighbor's MAC changed, the destination MAC differ from
+// packet to packet. IPv4 packets are sent with DF and id 0 (RFC 6864: atomic datagrams need no id).
 
 import * as checksum from '../wire/checksum.ts';
 import * as ethernet from '../wire/ethernet.ts';
 import * as ipv4 from '../wire/ipv4.ts';
-import { DEFAULT_TTL, HEADROOM, type IpLayer } from './ip-layer.ts';
+import * as ipv6 from '../wire/ipv6.ts';
+import { DEFAULT_TTL, type IpLayer } from './ip-layer.ts';
 import type { Neighbor } from './neighbor.ts';
+
+const L3 = ethernet.HEADER_LEN;
 
 export class IpPath {
   readonly bytes: Uint8Array;
@@ -15,24 +18,43 @@ export class IpPath {
   /** The guest at the far end. */
   readonly neighbor: Neighbor;
   /** Largest transport unit that fits, bytes. */
-  maxSegment: number;
+  readonly maxSegment: number;
   private readonly layer: IpLayer;
-  private readonly template = new Uint8Array(HEADROOM);
-  /** Partial checksum of the header with a total length of 0. */
+  private readonly isIpv4: boolean;
+  /** Ethernet and IP header, bytes. */
+  private readonly headersLen: number;
+  private readonly template: Uint8Array;
+  /** IPv4: partial checksum of the header with a total length of 0. */
   private readonly headerSum: number;
   private version = 0;
 
-  constructor(layer: IpLayer, neighbor: Neighbor, src3: number, dst3: number, protocol: number) {
+  /** @param s0..s3  whom the packets come from, in the neighbor's family (or mapped, to an IPv6 neighbor) */
+  constructor(layer: IpLayer, neighbor: Neighbor, s0: number, s1: number, s2: number, s3: number, protocol: number) {
     this.layer = layer;
     this.neighbor = neighbor;
     this.bytes = layer.bytes;
-    this.maxSegment = layer.mtu - ipv4.HEADER_LEN;
-    this.pseudoSum = checksum.pseudoIpv4(src3 >>> 0, dst3 >>> 0, protocol);
+    this.isIpv4 = neighbor.isIpv4;
+    const headerLen = this.isIpv4 ? ipv4.HEADER_LEN : ipv6.HEADER_LEN;
+    this.maxSegment = layer.maxPayload(neighbor);
+    this.headersLen = L3 + headerLen;
+    this.template = new Uint8Array(this.headersLen);
+    this.pseudoSum = layer.pseudoSum(neighbor, s0, s1, s2, s3, protocol);
     const t = this.template;
-    ethernet.write(t, 0, 0, 0, layer.macHi, layer.macLo, ethernet.TYPE_IPV4);
-    ipv4.writeHeader(t, ethernet.HEADER_LEN, 0, 0, DEFAULT_TTL, protocol, src3 >>> 0, dst3 >>> 0, 0, true);
-    t[ethernet.HEADER_LEN + 10] = t[ethernet.HEADER_LEN + 11] = 0;
-    this.headerSum = checksum.partial(t, ethernet.HEADER_LEN, ipv4.HEADER_LEN, 0);
+    this.writeLink();
+    if (this.isIpv4) {
+      ipv4.writeHeader(t, L3, 0, 0, DEFAULT_TTL, protocol, s3, neighbor.w3, 0, true);
+      t[L3 + 10] = t[L3 + 11] = 0;
+      this.headerSum = checksum.partial(t, L3, ipv4.HEADER_LEN, 0);
+    } else {
+      const { w0, w1, w2, w3 } = neighbor;
+      ipv6.writeHeader(t, L3, 0, protocol, DEFAULT_TTL, s0, s1, s2, s3, w0, w1, w2, w3);
+      this.headerSum = 0;
+    }
+  }
+
+  private writeLink(): void {
+    const { layer, neighbor: n } = this;
+    ethernet.write(this.template, 0, n.macHi, n.macLo, layer.macHi, layer.macLo, n.etherType);
   }
 
   /** Room for `len` bytes of transport header and payload; their offset in `bytes`, = 0 (mod 4). */
@@ -47,17 +69,23 @@ export class IpPath {
     const n = this.neighbor;
     if (this.version !== n.version) {
       this.version = n.version;
-      ethernet.write(t, 0, n.macHi, n.macLo, this.layer.macHi, this.layer.macLo, ethernet.TYPE_IPV4);
+      this.writeLink();
     }
-    const off = o - HEADROOM;
-    for (let i = 0; i < HEADROOM; i++) b[off + i] = t[i]!;
-    const l3 = off + ethernet.HEADER_LEN;
-    const totalLen = ipv4.HEADER_LEN + len;
-    b[l3 + 2] = totalLen >>> 8;
-    b[l3 + 3] = totalLen;
-    const sum = checksum.finish(checksum.partialAdd(this.headerSum, totalLen));
-    b[l3 + 10] = sum >>> 8;
-    b[l3 + 11] = sum;
-    this.layer.sendFrame(n, off, HEADROOM + len);
+    const headers = this.headersLen;
+    const off = o - headers;
+    for (let i = 0; i < headers; i++) b[off + i] = t[i]!;
+    const l3 = off + L3;
+    if (this.isIpv4) {
+      const totalLen = ipv4.HEADER_LEN + len;
+      b[l3 + 2] = totalLen >>> 8;
+      b[l3 + 3] = totalLen;
+      const sum = checksum.finish(checksum.partialAdd(this.headerSum, totalLen));
+      b[l3 + 10] = sum >>> 8;
+      b[l3 + 11] = sum;
+    } else {
+      b[l3 + 4] = len >>> 8;
+      b[l3 + 5] = len;
+    }
+    this.layer.sendFrame(n, off, headers + len);
   }
 }

@@ -1,6 +1,9 @@
-// Reassembly of IPv4 fragments (RFC 791 section 3.2, RFC 815, RFC 1858; overlaps as RFC 5722 has them for IPv6).
+// Reassembly of fragments of both families (RFC 791 section 3.2, RFC 815, RFC 1858; RFC 8200 section 4.5, RFC 5722).
 //
 //   fragment -> checks -> its set (source, destination, protocol, identification) -> all there: one whole Packet
+//
+// A whole IPv6 packet has no headers between its IPv6 header and what the fragment header led to: those in front of the
+// fragment header have been obeyed when they came.
 //
 // A set holds its payload in blocks of 4 KiB, each made when the first byte of its part arrives, so fragments may come in
 // any order, the last one first, and are copied once into their place; the whole packet is copied together when nothing
@@ -11,12 +14,13 @@
 //
 // What does not fit together refuses the whole set: pieces that overlap (another copy of the same piece is only dropped),
 // a piece beyond the end that the last one told, a first piece without its whole transport header (what follows could
-// change it behind the back of every check), more than 65,535 bytes in all. A refused set stays, without memory, until
+// change it behind the back of every check) or without its whole chain of headers (RFC 7112), more than 65,535 bytes. A refused set stays, without memory, until
 // its time is up, so that what still arrives of it is refused too.
 //
-// Bounds: 4 MiB in all, 256 KiB and 64 sets for each source, 64 pieces a set, 30 s from its first piece. At a source's
-// bound its own oldest set goes, at the bound of all the oldest of all: who fills the memory pushes out what he began
-// himself. When the time of a set is up whose first piece came, the sender is told (ICMP 11/1, RFC 792).
+// Bounds: 4 MiB in all, 256 KiB and 64 sets for each sending station (by MAC address: a station has any number of IPv6
+// addresses), 64 pieces a set, 30 s (IPv6: 60 s) from its first piece. At a station's bound its own oldest set goes, at
+// the bound of all the oldest of all: who fills the memory pushes out what he began himself. When the time of a set is
+// up whose first piece came, the sender is told (ICMP 11/1, ICMPv6 3/1).
 
 import { Drop, type DropCounters } from '../core/drop.ts';
 import { Packet } from '../core/packet.ts';
@@ -25,7 +29,9 @@ import { putU16 } from '../wire/bytes.ts';
 import * as checksum from '../wire/checksum.ts';
 import * as ethernet from '../wire/ethernet.ts';
 import * as icmp from '../wire/icmpv4.ts';
+import * as icmpv6 from '../wire/icmpv6.ts';
 import * as ipv4 from '../wire/ipv4.ts';
+import * as ipv6 from '../wire/ipv6.ts';
 import * as tcp from '../wire/tcp.ts';
 import * as udp from '../wire/udp.ts';
 
@@ -37,26 +43,31 @@ const MAX_BLOCKS_PER_SOURCE = (256 << 10) / BLOCK_SIZE;
 const MAX_SETS = 1024;
 const MAX_SETS_PER_SOURCE = 64;
 const MAX_PIECES = 64;
-const TIMEOUT_MS = 30_000; // RFC 1122 section 3.3.2 asks for 60 to 120 s; 30 s is what hosts of today use
+const TIMEOUT_IPV4_MS = 30_000; // RFC 1122 section 3.3.2 asks for 60 to 120 s; 30 s is what hosts of today use
+const TIMEOUT_IPV6_MS = 60_000; // RFC 8200 section 4.5
 const MAX_IP_HEADER = 60;
 /** Where the whole packet's Ethernet header starts: its IP header is 32-bit aligned then. */
 const WHOLE_AT = 2;
+const MEMORY_LEN = WHOLE_AT + ethernet.HEADER_LEN + MAX_IP_HEADER + ipv4.MAX_LEN;
+/** Next-header field of an IPv6 header, bytes from its start. */
+const NEXT_AT = 6;
 
-/** What one source has under way. */
+/** What one station has under way. */
 class Source {
-  readonly address: number;
+  readonly mac: number;
   sets = 0;
   blocks = 0;
 
-  constructor(address: number) {
-    this.address = address;
+  constructor(mac: number) {
+    this.mac = mac;
   }
 }
 
 class FragmentSet {
   source: Source | null = null;
-  src = 0;
-  dst = 0;
+  /** Source and destination, four words each. */
+  readonly addresses = new Int32Array(8);
+  isIpv4 = true;
   id = 0;
   protocol = 0;
   deadline = 0;
@@ -69,7 +80,7 @@ class FragmentSet {
   held = 0;
   total = -1;
   readonly blocks: (Uint8Array | null)[] = new Array<Uint8Array | null>(SET_BLOCKS).fill(null);
-  /** Ethernet and IP header of the first piece; 0 bytes until it came. */
+  /** Ethernet and IP header of the first piece, with IPv6 its fragment header too; 0 bytes until it came. */
   readonly head = new Uint8Array(ethernet.HEADER_LEN + MAX_IP_HEADER);
   headLen = 0;
   older: FragmentSet | null = null;
@@ -96,6 +107,9 @@ export class Reassembly {
   private readonly freeBlocks: Uint8Array[] = [];
   private readonly freeSets: FragmentSet[] = [];
   private readonly whole = new Packet();
+  private readonly chain = new ipv6.HeaderChain();
+  /** When the timer is due. */
+  private dueAt = 0;
   /** The whole packet's memory, made when the first one is complete. */
   private memory: Uint8Array = new Uint8Array(0);
 
@@ -117,34 +131,33 @@ export class Reassembly {
   }
 
   /**
-   * Takes a fragment, a Packet that passed the checks of the IP header.
+   * Takes a fragment, a Packet that passed the checks of the IP header; `p.l4` of an IPv6 one is its fragment header.
    *
    * @returns  the whole packet, when this was what was missing; else null, counted when the fragment was dropped
    */
   add(p: Packet): Packet | null {
-    const { b, l3, l4, end } = p;
-    const from = ipv4.fragOffset(b, l3);
-    const len = end - l4;
-    const more = ipv4.moreFragments(b, l3);
+    const { b, l3, end, isIpv4 } = p;
+    const at = isIpv4 ? p.l4 : p.l4 + ipv6.FRAGMENT_HEADER_LEN;
+    const from = isIpv4 ? ipv4.fragOffset(b, l3) : ipv6.fragOffset(b, p.l4);
+    const more = isIpv4 ? ipv4.moreFragments(b, l3) : ipv6.moreFragments(b, p.l4);
+    const id = isIpv4 ? ipv4.id(b, l3) : ipv6.fragId(b, p.l4);
+    const len = end - at;
     if (len <= 0 || (more && (len & 7) !== 0)) {
       this.drops[Drop.FragmentMalformed]!++;
       return null;
     }
-    const set = this.find(p, ipv4.id(b, l3)) ?? this.open(p, ipv4.id(b, l3));
+    const set = this.find(p, id) ?? this.open(p, id, isIpv4);
     if (set.refused) {
-      this.drops[Drop.Ipv4Fragment]!++;
+      this.drops[isIpv4 ? Drop.Ipv4Fragment : Drop.Ipv6Fragment]!++;
       return null;
     }
-    const why = this.fits(set, p, from, len, more);
+    const why = this.fits(set, p, at, from, len, more);
     if (why === Drop.FragmentDuplicate) this.drops[why]!++;
     else if (why !== Drop.None) this.refuse(set, why);
     if (why !== Drop.None) return null;
     if (!more) set.total = from + len;
-    this.store(set, b, l4, from, len);
-    if (from === 0) {
-      set.headLen = l4 - p.l2;
-      set.head.set(b.subarray(p.l2, l4));
-    }
+    this.store(set, b, at, from, len);
+    if (from === 0) keepHead(set, p);
     return set.held === set.total ? this.complete(set, p.l2Group) : null;
   }
 
@@ -152,58 +165,82 @@ export class Reassembly {
 
   private find(p: Packet, id: number): FragmentSet | null {
     let set = this.youngest;
-    while (set !== null && (set.id !== id || set.src !== p.src3 || set.dst !== p.dst3 || set.protocol !== p.protocol)) {
+    while (set !== null && (set.id !== id || set.protocol !== p.protocol || !hasAddresses(set.addresses, p))) {
       set = set.older;
     }
     return set;
   }
 
-  private open(p: Packet, id: number): FragmentSet {
-    let source = this.sources.get(p.src3);
+  private open(p: Packet, id: number, isIpv4: boolean): FragmentSet {
+    const mac = ethernet.srcHi(p.b, p.l2) * 2 ** 32 + (ethernet.srcLo(p.b, p.l2) >>> 0);
+    let source = this.sources.get(mac);
     if (source === undefined) {
-      source = new Source(p.src3);
-      this.sources.set(p.src3, source);
+      source = new Source(mac);
+      this.sources.set(mac, source);
     }
     source.sets++; // first, so that what makes room does not forget the source
     if (source.sets > MAX_SETS_PER_SOURCE) this.evict(source, null);
     else if (this.sets >= MAX_SETS) this.evict(null, null);
     const set = this.freeSets.pop() ?? new FragmentSet();
     set.source = source;
-    set.src = p.src3;
-    set.dst = p.dst3;
+    const a = set.addresses;
+    a[0] = p.src0;
+    a[1] = p.src1;
+    a[2] = p.src2;
+    a[3] = p.src3;
+    a[4] = p.dst0;
+    a[5] = p.dst1;
+    a[6] = p.dst2;
+    a[7] = p.dst3;
+    set.isIpv4 = isIpv4;
     set.id = id;
     set.protocol = p.protocol;
-    set.deadline = this.wheel.clock.now() + TIMEOUT_MS;
+    set.deadline = this.wheel.clock.now() + (isIpv4 ? TIMEOUT_IPV4_MS : TIMEOUT_IPV6_MS);
     set.older = this.youngest;
     if (this.youngest === null) this.oldest = set;
     else this.youngest.younger = set;
     this.youngest = set;
     this.sets++;
-    if (!this.timer.armed) this.timer.setAt(set.deadline);
+    this.dueBy(set.deadline);
     return set;
   }
 
+  private dueBy(deadline: number): void {
+    if (this.timer.armed && this.dueAt <= deadline) return;
+    this.dueAt = deadline;
+    this.timer.setAt(deadline);
+  }
+
   /** Whether a piece belongs where it says; notes it then, and makes sure of its memory. */
-  private fits(set: FragmentSet, p: Packet, from: number, len: number, more: boolean): Drop {
+  private fits(set: FragmentSet, p: Packet, at: number, from: number, len: number, more: boolean): Drop {
     const to = from + len;
-    if (p.l4 - p.l3 + to > ipv4.MAX_LEN) return Drop.FragmentTooLong;
-    if (from === 0 && len < transportHeaderLen(p)) return Drop.FragmentTiny;
+    if ((set.isIpv4 ? at - p.l3 : 0) + to > ipv4.MAX_LEN) return Drop.FragmentTooLong;
+    if (from === 0 && !this.holdsHeaders(set, p, at)) return Drop.FragmentTiny;
     const { starts, ends, pieces } = set;
-    let at = pieces;
-    while (at > 0 && starts[at - 1]! >= from) at--;
-    if (at < pieces && starts[at] === from && ends[at] === to && more === (to !== set.total)) {
+    let place = pieces;
+    while (place > 0 && starts[place - 1]! >= from) place--;
+    if (place < pieces && starts[place] === from && ends[place] === to && more === (to !== set.total)) {
       return Drop.FragmentDuplicate;
     }
-    if ((at > 0 && ends[at - 1]! > from) || (at < pieces && starts[at]! < to)) return Drop.FragmentOverlap;
+    if ((place > 0 && ends[place - 1]! > from) || (place < pieces && starts[place]! < to)) return Drop.FragmentOverlap;
     const last = pieces > 0 ? ends[pieces - 1]! : 0;
     if (more ? set.total >= 0 && to >= set.total : set.total >= 0 || last > to) return Drop.FragmentOverlap;
     if (pieces === MAX_PIECES || !this.makeBlocks(set, from, to)) return Drop.FragmentLimit;
-    starts.copyWithin(at + 1, at, pieces);
-    ends.copyWithin(at + 1, at, pieces);
-    starts[at] = from;
-    ends[at] = to;
+    starts.copyWithin(place + 1, place, pieces);
+    ends.copyWithin(place + 1, place, pieces);
+    starts[place] = from;
+    ends[place] = to;
     set.pieces++;
     return Drop.None;
+  }
+
+  /** Whether a first fragment, its payload at `at`, holds all that the checks of the whole packet look at. */
+  private holdsHeaders(set: FragmentSet, p: Packet, at: number): boolean {
+    if (set.isIpv4) return p.end - at >= transportHeaderLen(p.b, p.protocol, at, p.end);
+    const { chain } = this;
+    const why = chain.walk(p.b, p.l3, p.b[p.l4]!, at, p.l4, p.end);
+    if (why === Drop.Ipv6BadExtension) return false;
+    return why !== Drop.None || p.end - chain.at >= transportHeaderLen(p.b, chain.protocol, chain.at, p.end);
   }
 
   /** Gives a set the blocks that [from, to) needs, at the cost of older sets. */
@@ -234,39 +271,53 @@ export class Reassembly {
 
   private complete(set: FragmentSet, l2Group: boolean): Packet | null {
     const l3 = WHOLE_AT + ethernet.HEADER_LEN;
-    const headerLen = set.headLen - ethernet.HEADER_LEN;
-    if (headerLen + set.total > ipv4.MAX_LEN) {
+    const headLen = set.isIpv4 ? set.headLen : ethernet.HEADER_LEN + ipv6.HEADER_LEN;
+    const headerLen = headLen - ethernet.HEADER_LEN;
+    if (set.isIpv4 && headerLen + set.total > ipv4.MAX_LEN) {
       this.refuse(set, Drop.FragmentTooLong);
       return null;
     }
-    const b = this.gather(set, set.total);
-    putU16(b, l3 + 2, headerLen + set.total);
-    putU16(b, l3 + 6, 0);
-    putU16(b, l3 + 10, 0);
-    putU16(b, l3 + 10, checksum.finish(checksum.partial(b, l3, headerLen, 0)));
+    const b = this.gather(set, headLen, set.total);
     const p = this.whole;
+    if (set.isIpv4) {
+      putU16(b, l3 + 2, headerLen + set.total);
+      putU16(b, l3 + 6, 0);
+      putU16(b, l3 + 10, 0);
+      putU16(b, l3 + 10, checksum.finish(checksum.partial(b, l3, headerLen, 0)));
+      p.protocol = set.protocol;
+      p.ttl = ipv4.ttl(b, l3);
+      p.tos = ipv4.tos(b, l3);
+    } else {
+      putU16(b, l3 + 4, set.total);
+      p.protocol = b[l3 + NEXT_AT] = set.head[headLen]!;
+      p.ttl = ipv6.hopLimit(b, l3);
+      p.tos = ipv6.trafficClass(b, l3);
+    }
     p.b = b;
     p.l2 = WHOLE_AT;
     p.l3 = l3;
     p.l4 = l3 + headerLen;
     p.end = p.l4 + set.total;
-    p.protocol = set.protocol;
-    p.ttl = ipv4.ttl(b, l3);
-    p.tos = ipv4.tos(b, l3);
-    p.setIpv4(set.src, set.dst);
+    const a = set.addresses;
+    p.src0 = a[0]!;
+    p.src1 = a[1]!;
+    p.src2 = a[2]!;
+    p.src3 = a[3]!;
+    p.dst0 = a[4]!;
+    p.dst1 = a[5]!;
+    p.dst2 = a[6]!;
+    p.dst3 = a[7]!;
     p.l2Group = l2Group;
     this.remove(set);
     return p;
   }
 
-  /** Puts the headers of the first piece and `len` bytes of payload together. */
-  private gather(set: FragmentSet, len: number): Uint8Array {
-    if (this.memory.length === 0) {
-      this.memory = new Uint8Array(WHOLE_AT + ethernet.HEADER_LEN + ipv4.MAX_LEN);
-    }
+  /** Puts `headLen` bytes of the headers of the first piece and `len` bytes of payload together. */
+  private gather(set: FragmentSet, headLen: number, len: number): Uint8Array {
+    if (this.memory.length === 0) this.memory = new Uint8Array(MEMORY_LEN);
     const b = this.memory;
-    b.set(set.head.subarray(0, set.headLen), WHOLE_AT);
-    const at = WHOLE_AT + set.headLen;
+    b.set(set.head.subarray(0, headLen), WHOLE_AT);
+    const at = WHOLE_AT + headLen;
     for (let done = 0; done < len; done += BLOCK_SIZE) {
       const block = set.blocks[done >>> BLOCK_BITS]!;
       b.set(len - done < BLOCK_SIZE ? block.subarray(0, len - done) : block, at + done);
@@ -295,19 +346,29 @@ export class Reassembly {
 
   private expire(): void {
     const now = this.wheel.clock.now();
-    while (this.oldest !== null && this.oldest.deadline <= now) {
-      const set = this.oldest;
-      if (!set.refused) {
-        this.drops[Drop.FragmentTimeout]!++;
-        if (set.headLen > 0) {
-          const len = Math.min(set.ends[0]!, icmp.MAX_QUOTE);
-          const b = this.gather(set, len);
-          this.expired(b, WHOLE_AT + ethernet.HEADER_LEN, WHOLE_AT + set.headLen + len);
-        }
+    let next = Number.POSITIVE_INFINITY;
+    for (let set = this.oldest; set !== null; ) {
+      const { younger } = set;
+      if (set.deadline > now) {
+        next = Math.min(next, set.deadline);
+      } else {
+        if (!set.refused) this.giveUp(set);
+        this.remove(set);
       }
-      this.remove(set);
+      set = younger;
     }
-    if (this.oldest !== null) this.timer.setAt(this.oldest.deadline);
+    if (next !== Number.POSITIVE_INFINITY) this.dueBy(next);
+  }
+
+  /** The time of a set is up: its sender hears of it if the first piece came. */
+  private giveUp(set: FragmentSet): void {
+    this.drops[Drop.FragmentTimeout]!++;
+    if (set.headLen === 0) return;
+    const l3 = WHOLE_AT + ethernet.HEADER_LEN;
+    const len = Math.min(set.ends[0]!, set.isIpv4 ? icmp.MAX_QUOTE : icmpv6.MAX_QUOTE);
+    const b = this.gather(set, set.headLen, len);
+    if (!set.isIpv4) putU16(b, l3 + 4, ipv6.FRAGMENT_HEADER_LEN + len);
+    this.expired(b, l3, WHOLE_AT + set.headLen + len);
   }
 
   private remove(set: FragmentSet): void {
@@ -319,7 +380,7 @@ export class Reassembly {
     set.older = set.younger = null;
     const source = set.source!;
     set.source = null;
-    if (--source.sets === 0) this.sources.delete(source.address);
+    if (--source.sets === 0) this.sources.delete(source.mac);
     this.sets--;
     if (this.sets === 0) this.timer.cancel();
     set.refused = false;
@@ -341,14 +402,37 @@ export class Reassembly {
   }
 }
 
+/** Notes the headers of the first piece; of IPv6 ones those between IPv6 and fragment header are left out. */
+function keepHead(set: FragmentSet, p: Packet): void {
+  const { b, l2, l3, l4 } = p;
+  const base = set.isIpv4 ? l4 : l3 + ipv6.HEADER_LEN;
+  set.head.set(b.subarray(l2, base));
+  set.headLen = base - l2;
+  if (set.isIpv4) return;
+  set.head.set(b.subarray(l4, l4 + ipv6.FRAGMENT_HEADER_LEN), set.headLen);
+  set.head[ethernet.HEADER_LEN + NEXT_AT] = ipv6.NEXT_FRAGMENT;
+  set.headLen += ipv6.FRAGMENT_HEADER_LEN;
+}
+
+const hasAddresses = (a: Int32Array, p: Packet): boolean =>
+  a[3] === p.src3 &&
+  a[7] === p.dst3 &&
+  a[2] === p.src2 &&
+  a[6] === p.dst2 &&
+  a[1] === p.src1 &&
+  a[5] === p.dst1 &&
+  a[0] === p.src0 &&
+  a[4] === p.dst0;
+
 /** Bytes of transport header that a first fragment must hold. */
-function transportHeaderLen(p: Packet): number {
-  switch (p.protocol) {
+function transportHeaderLen(b: Uint8Array, protocol: number, at: number, end: number): number {
+  switch (protocol) {
     case ipv4.PROTO_TCP:
-      return p.end - p.l4 < tcp.HEADER_LEN ? tcp.HEADER_LEN : tcp.dataOffset(p.b, p.l4);
+      return end - at < tcp.HEADER_LEN ? tcp.HEADER_LEN : tcp.dataOffset(b, at);
     case ipv4.PROTO_UDP:
       return udp.HEADER_LEN;
     case ipv4.PROTO_ICMP:
+    case ipv6.NEXT_ICMPV6:
       return icmp.HEADER_LEN;
     default:
       return 0;

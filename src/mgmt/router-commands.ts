@@ -4,7 +4,7 @@
 // into calls and results into lines. Lists are sorted and have at most MAX_LINES lines.
 
 import { isAbsolute } from 'node:path';
-import { parseIpv4 } from '../core/address.ts';
+import { Endpoint, parseAddress, parseIpv4 } from '../core/address.ts';
 import { DROP_REASONS, Drop, type DropCounters, type DropName, dropLabel, dropSnapshot } from '../core/drop.ts';
 import type { FlowKind, ForwardView, Router } from '../router/index.ts';
 import type { Captures } from './captures.ts';
@@ -73,13 +73,13 @@ function flowCommands(router: Router): ConsoleEntry[] {
 function listFlows(router: Router, words: readonly string[]): Reply {
   const kinds = words.filter((word): word is FlowKind => (FLOW_KINDS as readonly string[]).includes(word));
   const others = words.filter((word) => !(FLOW_KINDS as readonly string[]).includes(word));
-  const guest = others.length === 0 ? undefined : parseIpv4(others[0]!);
-  if (others.length > 1 || guest === -1)
+  const address = others.length === 0 ? undefined : parseAddress(others[0]!);
+  if (others.length > 1 || address === null)
     return failure('EINVAL', `expected ${FLOW_KINDS.join(', ')} or a guest's address`);
   const page = router.flows({
     limit: MAX_LINES,
     ...(kinds.length > 0 ? { kinds } : {}),
-    ...(guest === undefined ? {} : { guest }),
+    ...(address === undefined ? {} : { guest: new Endpoint().set(...address, 0) }),
   });
   const rows = page.flows.map((f) => [
     f.id,

@@ -137,7 +137,7 @@ function infoLines(options: SlirpvdeConsoleOptions): string[] {
     `pid ${process.pid} MAC ${options.mac} uptime ${Math.floor(process.uptime())}`,
     `mgmt ${options.path} perm ${options.mode.toString(8).padStart(4, '0')}`,
     `switch ${options.socket} ${options.role} mtu ${link.mtu}`,
-    `network ${ipText(network.network)}/${network.prefixLen} router ${ipText(router.ip.addresses[0]!)} ` +
+    `network ${ipText(network.network)}/${network.prefixLen} router ${ipText(router.ip.own.networks[0]!.address)} ` +
       `dns ${ipText(options.dnsAddress)}${start}`,
     row('tcp flows', `${s.tcp.flows}, half-open ${of(s.tcp.halfOpen)}, time-wait ${of(s.tcp.timeWait)}`),
     row('tcp buffers', `${sizeText(s.tcp.memory.used)} of ${sizeText(s.tcp.memory.limit)}`),

@@ -7,12 +7,15 @@ import type { IpLayer } from '../ip/index.ts';
 import type { TcpEngine } from '../tcp/index.ts';
 import type { FlowBudget } from './flow-budget.ts';
 import type { EgressPolicy } from './policy.ts';
+import type { Translation } from './translation.ts';
 
 export interface RouterContext {
   readonly ip: IpLayer;
   readonly tcp: TcpEngine;
   readonly host: HostNet;
   readonly policy: EgressPolicy;
+  /** Which IPv6 addresses of guests stand for IPv4 ones. */
+  readonly translation: Translation;
   /** Host descriptors of all flows. */
   readonly budget: FlowBudget;
   readonly wheel: TimerWheel;

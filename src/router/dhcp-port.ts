@@ -24,12 +24,15 @@ export type DhcpOptions = Omit<DhcpServerOptions, 'clock' | 'drops' | 'reply' | 
 export class DhcpPort {
   readonly server: DhcpServer;
   private readonly context: RouterContext;
+  /** Our address in the network that is served, signed. */
+  private readonly address3: number;
 
   constructor(context: RouterContext, options: DhcpOptions) {
     this.context = context;
+    this.address3 = options.network.address | 0;
     this.server = new DhcpServer({
       ...options,
-      router: context.ip.addresses[0]!,
+      router: options.network.address,
       clock: context.wheel.clock,
       drops: context.drops,
       reply: (reply) => this.send(reply),
@@ -41,8 +44,8 @@ export class DhcpPort {
   datagram(p: Packet): boolean {
     const { ip, drops } = this.context;
     if (udp.dstPort(p.b, p.l4) !== SERVER_PORT) return false;
-    if (!p.l2Group && p.dst3 >>> 0 !== ip.addresses[0]) return false;
-    if (p.dst3 !== -1 && p.dst3 >>> 0 !== ip.addresses[0] && p.dst3 >>> 0 !== ip.broadcast) {
+    if (!p.isIpv4 || (!p.l2Group && p.dst3 !== this.address3)) return false;
+    if (p.dst3 !== this.address3 && !ip.own.isBroadcast4(p.dst3)) {
       drops[Drop.DhcpIgnored]!++;
       return true;
     }
@@ -62,7 +65,7 @@ export class DhcpPort {
     const o = ip.reserve(len);
     ip.bytes.set(payload, o + udp.HEADER_LEN);
     udp.write(ip.bytes, o, SERVER_PORT, reply.destinationPort, len);
-    const src = ip.addresses[0]!;
+    const src = this.address3 >>> 0;
     udp.writeChecksum(ip.bytes, o, checksum.pseudoIpv4(src, reply.destination, ipv4.PROTO_UDP));
     ip.sendTo(reply.macHi, reply.macLo | 0, o, len, src, reply.destination, ipv4.PROTO_UDP);
   }

@@ -1,6 +1,6 @@
 // The DNS service at the router's address: port 53, UDP and TCP, handed to the forwarder.
 
-import { Endpoint } from '../core/address.ts';
+import { Endpoint, MAPPED } from '../core/address.ts';
 import type { Packet } from '../core/packet.ts';
 import type { DnsForwarder, DnsSink, DnsTcpSession } from '../services/index.ts';
 import type { TcpConnection, TcpEnd, TcpUser } from '../tcp/index.ts';
@@ -27,7 +27,7 @@ export class DnsPort implements DnsSink {
 
   /** A datagram to one of our addresses; false when it is not for this service. */
   datagram(p: Packet): boolean {
-    if (p.dst3 !== this.address3 || p.l2Group || udp.dstPort(p.b, p.l4) !== DNS_PORT) return false;
+    if (!p.isIpv4 || p.dst3 !== this.address3 || p.l2Group || udp.dstPort(p.b, p.l4) !== DNS_PORT) return false;
     this.client.set(p.src0, p.src1, p.src2, p.src3, udp.srcPort(p.b, p.l4));
     this.forwarder.query(this.client, p.b, p.l4 + udp.HEADER_LEN, udp.length(p.b, p.l4) - udp.HEADER_LEN, this);
     return true;
@@ -36,12 +36,12 @@ export class DnsPort implements DnsSink {
   answer(client: Endpoint, b: Uint8Array, off: number, len: number): void {
     const { ip } = this.context;
     const guest = ip.neighbors.find(client.w0, client.w1, client.w2, client.w3);
-    if (guest !== null) this.udp.toGuest(guest, this.address3, DNS_PORT, client.port, b, off, len);
+    if (guest !== null) this.udp.toGuest(guest, 0, 0, MAPPED, this.address3, DNS_PORT, client.port, b, off, len);
   }
 
   /** A connection to one of our addresses; false when it is not for this service. */
   connection(conn: TcpConnection): boolean {
-    if (conn.local.w3 !== this.address3 || conn.local.port !== DNS_PORT) return false;
+    if (!conn.remote.isIpv4 || conn.local.w3 !== this.address3 || conn.local.port !== DNS_PORT) return false;
     const user = new DnsConnection(this.context, conn);
     const session = this.forwarder.openTcp(conn.remote, user);
     if (session === null) {

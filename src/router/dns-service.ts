@@ -1,6 +1,6 @@
 // What the DNS service of a router is made of: whom it asks, and the names that it knows itself.
 
-import { MAPPED } from '../core/address.ts';
+import { type Ipv4Network, MAPPED } from '../core/address.ts';
 import {
   DnsForwarder,
   type DnsForwarderOptions,
@@ -10,6 +10,8 @@ import {
   RebindGuard,
 } from '../services/index.ts';
 import type { RouterContext } from './context.ts';
+
+const NO_NETWORK: Ipv4Network = { address: 0, network: 0, prefixLen: 32, mask: 0xffffffff };
 
 export interface DnsServiceOptions {
   readonly address: number;
@@ -28,11 +30,11 @@ export interface DnsServiceOptions {
  */
 export function makeForwarder(
   dns: DnsServiceOptions,
-  net: { gateway: number; network: number; mask: number; hostLoopback: boolean },
+  net: { networks: readonly Ipv4Network[]; hostLoopback: boolean },
   context: RouterContext,
   hosts: LocalHosts | null,
 ): DnsForwarder {
-  const { gateway, network, mask } = net;
+  const { address: gateway, network, mask } = net.networks[0] ?? NO_NETWORK;
   const { domain = '', records = [], rebindExempt } = dns;
   const words = [0, 0, MAPPED, gateway | 0] as const;
   const full = domain === '' ? 'gateway' : `gateway.${domain}`;

@@ -10,7 +10,7 @@ import type { Timer, TimerWheel } from '../core/timer-wheel.ts';
 import { TupleTable } from '../core/tuple-table.ts';
 import type { Neighbor } from '../ip/index.ts';
 import type { FlowBudget, FlowDonor } from './flow-budget.ts';
-import type { FlowFilter, FlowKind, FlowPage, FlowView } from './flow-view.ts';
+import { admitsGuest, type FlowFilter, type FlowKind, type FlowPage, type FlowView } from './flow-view.ts';
 
 /** A flow in a FlowTable. The key is two addresses and a word of ports or identifiers, see core/tuple-table.ts. */
 export abstract class IdleFlow {
@@ -191,10 +191,9 @@ export class FlowTable<F extends IdleFlow> implements FlowDonor {
 
   /** Flows as management sees them, oldest first, and how many there are in all. */
   page(filter: FlowFilter): FlowPage {
-    const { guest, limit } = filter;
-    const found = [...this].filter((flow) => guest === undefined || flow.guest.w3 >>> 0 === guest);
+    const found = [...this].filter((flow) => admitsGuest(filter, flow.guest));
     const now = this.wheel.clock.now();
-    const flows = found.sort((a, b) => a.serial - b.serial).slice(0, limit);
+    const flows = found.sort((a, b) => a.serial - b.serial).slice(0, filter.limit);
     return { flows: flows.map((flow) => this.view(flow, now)), total: found.length };
   }
 

@@ -1,5 +1,8 @@
 // Flows as management sees them: plain data, made when asked for.
 
+import type { Endpoint } from '../core/address.ts';
+import type { Neighbor } from '../ip/index.ts';
+
 /** `client`: a client of a UDP forward. */
 export type FlowKind = 'tcp' | 'udp' | 'icmp' | 'client';
 
@@ -23,8 +26,8 @@ export interface FlowView {
 export interface FlowFilter {
   /** Only flows of these kinds; absent: of all. */
   readonly kinds?: readonly FlowKind[];
-  /** Only flows of this guest, unsigned. */
-  readonly guest?: number;
+  /** Only flows of the guest that has this address; the port does not count. */
+  readonly guest?: Endpoint;
   /** Flows at most. */
   readonly limit: number;
 }
@@ -35,3 +38,7 @@ export interface FlowPage {
   /** How many flows the filter lets through in all. */
   readonly total: number;
 }
+
+/** Whether a filter lets the flows of a guest through. */
+export const admitsGuest = ({ guest: g }: FlowFilter, n: Neighbor): boolean =>
+  g === undefined || (g.w3 === n.w3 && g.w2 === n.w2 && g.w1 === n.w1 && g.w0 === n.w0);

@@ -20,13 +20,13 @@ import { VdeError } from '../core/errors.ts';
 import type { Packet } from '../core/packet.ts';
 import { TupleTable } from '../core/tuple-table.ts';
 import type { ErrnoName, HostUdp, HostUdpUser, IcmpReport } from '../host/host-net.ts';
-import { DEFAULT_TTL, type Neighbor } from '../ip/index.ts';
-import * as ipv4 from '../wire/ipv4.ts';
+import type { Neighbor } from '../ip/index.ts';
 import * as udp from '../wire/udp.ts';
 import type { RouterContext } from './context.ts';
 import { FlowTable, IdleFlow } from './flow-table.ts';
-import { tellGuest, UDP_QUOTE_LEN } from './icmp-relay.ts';
+import { tellGuest } from './icmp-relay.ts';
 import { isPresentable } from './presentable.ts';
+import { Quote } from './quote.ts';
 import type { TcpNat } from './tcp-nat.ts';
 import type { UdpNat } from './udp-nat.ts';
 
@@ -235,10 +235,9 @@ export class Forwards {
     const { ip } = this.context;
     const address = rule.guest.w3 >>> 0;
     if (isAddressed(rule)) {
-      const { network, broadcast } = ip;
-      if (!ip.isOnLink(address) || address === network || address === broadcast)
+      if (!ip.own.isOnLink4(address | 0) || ip.own.isReserved4(address | 0))
         return `${rule.guest.host} is not the address of a host in the guest network`;
-      if (ip.isLocal(address)) return `${rule.guest.host} is an address of the router, not of a guest`;
+      if (ip.own.isLocal4(address | 0)) return `${rule.guest.host} is an address of the router, not of a guest`;
     }
     const count = portsOf(rule);
     if (count < 1 || count > MAX_RANGE) return `a range has 1 to ${MAX_RANGE} ports`;
@@ -257,7 +256,7 @@ export class Forwards {
       const listener = await host.listenTcp(at, (client) => {
         const guest3 = this.guestOf(forward);
         if (guest3 === 0) client.reset();
-        else this.tcp.openInward(client, guest3, guest.port + offset);
+        else this.tcp.openInward(client, endpointIpv4(guest3, guest.port + offset));
       });
       forward.sockets.push(listener);
       at.port = listener.local.port;
@@ -297,7 +296,9 @@ export class Forwards {
     this.clients.touch(flow, ip.now, this.udp.timeouts.clientMs);
     flow.bytesIn += len;
     const { shown } = flow;
-    if (!this.udp.toGuest(flow.guest, shown.w3, shown.port, flow.guestPort, b, off, len)) {
+    if (
+      !this.udp.toGuest(flow.guest, shown.w0, shown.w1, shown.w2, shown.w3, shown.port, flow.guestPort, b, off, len)
+    ) {
       drops[Drop.FrameTooLong]!++;
     }
   }
@@ -317,15 +318,13 @@ export class Forwards {
 
   /** A guest's answer did not reach the client: the guest hears of it like any sender. */
   failed(port: UdpPort, code: ErrnoName, to: Endpoint, report: IcmpReport | undefined): void {
-    const { ip, drops } = this.context;
-    drops[Drop.HostUnreachable]!++;
+    this.context.drops[Drop.HostUnreachable]!++;
     const flow = this.clients.at(this.findClient(port, to));
     if (flow === null) return;
     const { guest, guestPort, shown } = flow;
-    const quote = new Uint8Array(UDP_QUOTE_LEN);
-    ipv4.writeHeader(quote, 0, quote.length, 0, DEFAULT_TTL, ipv4.PROTO_UDP, guest.w3, shown.w3, 0, true);
-    udp.write(quote, ipv4.HEADER_LEN, guestPort, shown.port, udp.HEADER_LEN);
-    tellGuest(ip, quote, code, report);
+    const quote = new Quote();
+    quote.makeUdp(guest, guestPort, shown);
+    tellGuest(this.context, quote, to.isIpv4, this.context.translation.preferred, code, report);
   }
 
   private findClient(port: UdpPort, c: Endpoint): number {
@@ -364,7 +363,7 @@ export class Forwards {
     if (isPresentable(client, ip) && this.isFree(guest, shown)) return shown;
     for (let tries = 0; tries < 64; tries++) {
       const port = tries === 0 && client.port >= 1024 ? client.port : 49152 + (random() & 16383);
-      if (this.isFree(guest, shown.setIpv4(ip.addresses[0]!, port))) return shown;
+      if (this.isFree(guest, shown.setIpv4(ip.own.networks[0]!.address, port))) return shown;
     }
     return null;
   }

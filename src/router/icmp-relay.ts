@@ -2,49 +2,54 @@
 //
 // An ICMP error keeps type, code and next-hop MTU, and comes from the router or host that sent it, so that traceroute and
 // path MTU discovery work through us. It comes from the gateway when this host sent it itself, or when the offender's
-// address could not be one beyond the router.
+// address could not be one beyond the router. Where the host's flow is of the other family than the guest's, the error is
+// translated (RFC 7915), and its sender shown by the prefix of the flow.
 
 import type { ErrnoName, IcmpReport } from '../host/host-net.ts';
-import type { IpLayer } from '../ip/index.ts';
-import { putU16, putU32 } from '../wire/bytes.ts';
-import * as checksum from '../wire/checksum.ts';
-import * as icmp from '../wire/icmpv4.ts';
-import * as ipv4 from '../wire/ipv4.ts';
-import * as udp from '../wire/udp.ts';
-import { datagramVerdict } from './host-errors.ts';
-import { isPresentable } from './presentable.ts';
+import { TranslatedError } from '../wire/icmp-translate.ts';
+import * as icmpv4 from '../wire/icmpv4.ts';
+import * as icmpv6 from '../wire/icmpv6.ts';
+import type { RouterContext } from './context.ts';
+import { datagramVerdict, Verdict } from './host-errors.ts';
+import { presentAs } from './presentable.ts';
+import type { Quote } from './quote.ts';
 
-/** Bytes that an error about a datagram quotes: IP and UDP header (RFC 792: the first 64 bits of the datagram's data). */
-export const UDP_QUOTE_LEN = ipv4.HEADER_LEN + udp.HEADER_LEN;
+const translated = new TranslatedError();
 
 /**
- * Sends the ICMP error that a failed IPv4 datagram of a guest means, if it means one.
+ * Sends the ICMP error that a failed datagram of a guest means, if it means one.
  *
- * @param quote   the packet as the guest sent it: IP header without options, first 8 bytes of its payload
- * @param code    errno of the host socket
- * @param report  the ICMP error that was the reason, when it is known
+ * @param quote     the packet as the guest sent it
+ * @param hostIpv4  family of the host's socket
+ * @param via       prefix by which the guest knows IPv4 addresses, VIA_NONE where it does not
+ * @param code      errno of the host socket
+ * @param report    the ICMP error that was the reason, when it is known
  */
-export function tellGuest(ip: IpLayer, quote: Uint8Array, code: ErrnoName, report: IcmpReport | undefined): void {
-  if (report !== undefined && icmp.isError(report.type)) {
-    const source = sourceOf(ip, report);
-    ip.errors.about(quote, 0, quote.length, report.type, report.code, report.mtu & 0xffff, source);
+export function tellGuest(
+  context: RouterContext,
+  quote: Quote,
+  hostIpv4: boolean,
+  via: number,
+  code: ErrnoName,
+  report: IcmpReport | undefined,
+): void {
+  const { ip, translation } = context;
+  const { bytes, len, isIpv4 } = quote;
+  if (report === undefined || !(hostIpv4 ? icmpv4.isError(report.type) : icmpv6.isError(report.type))) {
+    const verdict = datagramVerdict(code);
+    if (verdict !== Verdict.Silence) ip.errors.about(bytes, 0, len, verdict);
     return;
   }
-  const verdict = datagramVerdict(code);
-  if (verdict >= 0) ip.errors.about(quote, 0, quote.length, icmp.TYPE_UNREACHABLE, verdict, 0);
-}
-
-/** Address that an error comes from, unsigned. */
-function sourceOf(ip: IpLayer, report: IcmpReport): number {
-  const { offender } = report;
-  if (offender === null || !isPresentable(offender, ip)) return ip.addresses[0]!;
-  return offender.w3 >>> 0;
-}
-
-/** Puts another destination into the quote of a UDP datagram, and the header's checksum right. */
-export function readdress(quote: Uint8Array, dst3: number, dstPort: number): void {
-  putU32(quote, 16, dst3);
-  putU16(quote, ipv4.HEADER_LEN + 2, dstPort);
-  putU16(quote, 10, 0);
-  putU16(quote, 10, checksum.finish(checksum.partial(quote, 0, ipv4.HEADER_LEN, 0)));
+  const { type, code: icmpCode, mtu, offender } = report;
+  const source = offender === null ? null : presentAs(ip, translation, isIpv4, via, offender);
+  if (hostIpv4 === isIpv4) {
+    ip.errors.relay(bytes, 0, len, type, icmpCode, isIpv4 ? mtu & 0xffff : mtu, source);
+    return;
+  }
+  // A report does not say where a parameter problem points.
+  const pointless = hostIpv4 && type === icmpv4.TYPE_PARAMETER_PROBLEM;
+  const value = pointless ? -1 : mtu;
+  if (hostIpv4 ? translated.fromIpv4(type, icmpCode, value) : translated.fromIpv6(type, icmpCode, value)) {
+    ip.errors.relay(bytes, 0, len, translated.type, translated.code, translated.rest, source);
+  }
 }

@@ -1,15 +1,15 @@
 // The user's own allow and deny rules: an ordered list, of which the first that fits decides.
 //
 // A rule names destinations (prefix, ports, protocols). It is kept as its description, for people, and compiled into
-// five words of one typed array, for the data path: a decision is a scan of integers that allocates nothing. The list is
-// bounded by MAX_RULES, and so is the scan.
+// eleven words of one typed array, for the data path: a decision is a scan of integers that allocates nothing. The list
+// is bounded by MAX_RULES, and so is the scan.
 //
-//   word 0  network     word 1  mask     word 2  lowest port << 16 | highest     word 3  protocols     word 4  verdict
+//   words 0 to 3  network     4 to 7  mask     8  lowest port << 16 | highest     9  protocols     10  verdict
 
-import { ipv4Mask } from '../core/address.ts';
 import { VdeError } from '../core/errors.ts';
+import { isMapped, maskWord } from '../ip/index.ts';
 
-/** Protocols of a rule and of a packet, one bit each. */
+/** Protocols of a rule and of a packet, one bit each; ICMP is that of the packet's family. */
 export const PolicyProtocol = { Tcp: 1, Udp: 2, Icmp: 4 } as const;
 export type PolicyProtocol = (typeof PolicyProtocol)[keyof typeof PolicyProtocol];
 export const ALL_PROTOCOLS = 7;
@@ -19,8 +19,8 @@ export const MAX_RULES = 256;
 
 export interface PolicyRule {
   readonly allow: boolean;
-  /** Network address, unsigned, and prefix length, 0 to 32. */
-  readonly network: number;
+  /** Network address in the form of core/address.ts, and prefix length, 0 to 32 of IPv4 and 0 to 128 of IPv6. */
+  readonly network: readonly [number, number, number, number];
   readonly prefixLen: number;
   /** Destination ports, both included; 0 to 65535 for all. */
   readonly lowPort: number;
@@ -47,11 +47,20 @@ export const Verdict = {
 } as const;
 export type Verdict = (typeof Verdict)[keyof typeof Verdict];
 
-const WORDS = 5;
+const MASK = 4;
+const PORTS = 8;
+const PROTOCOLS = 9;
+const VERDICT = 10;
+const WORDS = 11;
+const MAPPED_BITS = 96;
+
+/** Prefix length of a rule's network among all addresses, 0 to 128. */
+const bitsOf = ({ network, prefixLen }: PolicyRule): number =>
+  isMapped(network[0], network[1], network[2]) ? MAPPED_BITS + prefixLen : prefixLen;
 
 function verdictOf(rule: PolicyRule): Verdict {
   if (!rule.allow) return Verdict.Deny;
-  return rule.prefixLen === 32 ? Verdict.AllowExact : Verdict.Allow;
+  return bitsOf(rule) === 128 ? Verdict.AllowExact : Verdict.Allow;
 }
 
 interface Entry {
@@ -98,15 +107,17 @@ export class PolicyRules {
     return this.entries.map(({ id, rule }, i) => ({ ...rule, id, hits: this.hits[i]! }));
   }
 
-  /** Decides on an address (unsigned), a port (0 for ICMP) and a bit of PolicyProtocol. */
-  decide(address: number, port: number, protocol: number): Verdict {
+  /** Decides on an address, a port (0 for ICMP) and a bit of PolicyProtocol. */
+  decide(w0: number, w1: number, w2: number, w3: number, port: number, protocol: number): Verdict {
     const w = this.words;
     for (let o = 0, i = 0; o < w.length; o += WORDS, i++) {
-      if ((address & w[o + 1]!) !== w[o]! || (protocol & w[o + 3]!) === 0) continue;
-      const ports = w[o + 2]!;
-      if (port < ports >>> 16 || port > (ports & 0xffff)) continue;
+      const m = o + MASK;
+      if ((w3 & w[m + 3]!) !== w[o + 3] || (w2 & w[m + 2]!) !== w[o + 2]) continue;
+      if ((w1 & w[m + 1]!) !== w[o + 1] || (w0 & w[m]!) !== w[o]) continue;
+      const ports = w[o + PORTS]!;
+      if ((protocol & w[o + PROTOCOLS]!) === 0 || port < ports >>> 16 || port > (ports & 0xffff)) continue;
       this.hits[i]!++;
-      return w[o + 4] as Verdict;
+      return w[o + VERDICT] as Verdict;
     }
     return Verdict.None;
   }
@@ -117,8 +128,9 @@ export class PolicyRules {
     this.hits = Float64Array.from(entries, ({ id }) => before.get(id) ?? 0);
     this.words = Int32Array.from(
       entries.flatMap(({ rule }) => {
-        const mask = ipv4Mask(rule.prefixLen);
-        return [rule.network & mask, mask, (rule.lowPort << 16) | rule.highPort, rule.protocols, verdictOf(rule)];
+        const mask = [0, 1, 2, 3].map((i) => maskWord(bitsOf(rule), i));
+        const network = rule.network.map((word, i) => word & mask[i]!);
+        return [...network, ...mask, (rule.lowPort << 16) | rule.highPort, rule.protocols, verdictOf(rule)];
       }),
     );
   }

@@ -12,15 +12,18 @@
 // sends data and ACKs, the frames leave in one batch. Events of host sockets ask for the same flush once per turn of the
 // event loop (`flushSoon`).
 
+import type { Ipv4Network } from '../core/address.ts';
 import type { Drop } from '../core/drop.ts';
 import { newDropCounters } from '../core/drop.ts';
 import type { FrameMemory, Link } from '../core/frame.ts';
 import type { TimerWheel } from '../core/timer-wheel.ts';
 import type { HostNet } from '../host/host-net.ts';
-import { IpLayer } from '../ip/index.ts';
+import { IpLayer, type Ipv6Link } from '../ip/index.ts';
 import type { DhcpServer, DnsForwarder, TftpFiles } from '../services/index.ts';
 import { TcpEngine, type TcpLimits } from '../tcp/index.ts';
 import * as ipv4 from '../wire/ipv4.ts';
+import * as ipv6 from '../wire/ipv6.ts';
+import type { Nat64Prefix } from '../wire/nat64.ts';
 import type { RouterContext } from './context.ts';
 import { type DhcpOptions, DhcpPort } from './dhcp-port.ts';
 import { DnsPort } from './dns-port.ts';
@@ -35,6 +38,7 @@ import type { PolicyRule } from './policy-rules.ts';
 import { type NeighborView, neighborViews, type RouterStatus, routerStatus } from './status.ts';
 import { TcpNat } from './tcp-nat.ts';
 import { TftpPort } from './tftp-port.ts';
+import { Translation } from './translation.ts';
 import { UdpNat } from './udp-nat.ts';
 import type { UdpFilter } from './udp-peers.ts';
 import { UDP_TIMEOUTS, type UdpTimeoutProfile } from './udp-timeouts.ts';
@@ -54,12 +58,19 @@ export interface RouterOptions {
   defer: (run: () => void) => void;
   /** Own MAC address, 6 bytes. */
   mac: Uint8Array;
-  /** The gateway's address; ICMP errors come from it, and it leads to host loopback when that is open. Unsigned. */
-  gateway: number;
-  /** Further own addresses, unsigned: where DNS is answered, for one. */
+  /**
+   * IPv4 networks of the link, empty for none. `address` of each is the gateway's: ICMP errors come from it, and it leads
+   * to host loopback when that is open.
+   */
+  networks: readonly Ipv4Network[];
+  /** Further own IPv4 addresses, unsigned: where DNS is answered, for one. */
   aliases: readonly number[];
-  network: number;
-  mask: number;
+  /** Own IPv6 addresses, gateway's all of them, and further ones; null (the default) for no IPv6. */
+  ipv6?: Ipv6Link | null;
+  /** Prefixes by which IPv6 guests reach IPv4 destinations; clients of forwards are shown by the first. Default none. */
+  nat64?: readonly Nat64Prefix[];
+  /** Whether IPv6 guests reach IPv4 destinations as ::ffff:a.b.c.d too. Default false. */
+  mappedV4?: boolean;
   /** Whether guests reach the host's loopback services at the gateway's address. */
   hostLoopback: boolean;
   /** What else guests may reach; see policy.ts. */
@@ -102,18 +113,17 @@ export class Router {
   private readonly wheel: TimerWheel;
 
   constructor(options: RouterOptions) {
-    const { link, wheel, random, gateway, network, mask, host, maxFlows } = options;
+    const { link, wheel, random, host, maxFlows } = options;
     this.wheel = wheel;
-    const addresses = [gateway, ...options.aliases.filter((a) => a !== gateway)];
     this.ip = new IpLayer({
       link,
       memory: options.memory,
       wheel,
       drops: this.drops,
       mac: options.mac,
-      addresses,
-      network,
-      mask,
+      networks: options.networks,
+      aliases: options.aliases,
+      ipv6: options.ipv6 ?? null,
       forwarding: true,
       seed: random() | 0,
       random,
@@ -128,26 +138,20 @@ export class Router {
       wheel,
       drops: this.drops,
       secret,
-      replyPath: (p) => this.ip.path(p.dst3, p.src3, ipv4.PROTO_TCP),
+      replyPath: (p) => this.ip.pathBack(p),
       limits: { maxConnections: maxFlows, ...options.tcp },
     });
     const { hostLoopback, rules = [], restrict = false, hostAddresses = null } = options;
-    this.policy = new EgressPolicy({
-      gateway,
-      addresses,
-      network,
-      mask,
-      hostLoopback,
-      rules,
-      restrict,
-      hostAddresses,
-    });
+    const { own } = this.ip;
+    const translation = new Translation(options.nat64 ?? [], options.mappedV4 ?? false);
+    this.policy = new EgressPolicy({ own, translation, hostLoopback, rules, restrict, hostAddresses });
     this.budget = new FlowBudget(maxFlows);
     const context: RouterContext = {
       ip: this.ip,
       tcp: this.tcp,
       host,
       policy: this.policy,
+      translation,
       budget: this.budget,
       wheel,
       drops: this.drops,
@@ -178,6 +182,7 @@ export class Router {
     this.ip.handle(ipv4.PROTO_TCP, this.tcpNat);
     this.ip.handle(ipv4.PROTO_UDP, this.udpNat);
     this.ip.handle(ipv4.PROTO_ICMP, this.icmpNat);
+    this.ip.handle(ipv6.NEXT_ICMPV6, this.icmpNat);
     this.ip.onFlush = () => this.tcp.flush();
     const before = link.onState;
     link.onState = (up) => {
@@ -188,7 +193,7 @@ export class Router {
 
   /** Tells the stations of the link where our addresses are: at start and when the link is up again. */
   announce(): void {
-    for (const address of this.ip.addresses) this.ip.arp.announce(address);
+    this.ip.announce();
   }
 
   /** Opens a port forward. Rejects with ERR_VDE_LISTEN or ERR_VDE_BAD_FORWARD. */
@@ -257,6 +262,7 @@ export class Router {
     this.udpNat.close();
     this.icmpNat.close();
     this.dns?.close();
+    this.ip.close();
     this.ip.flush();
   }
 }

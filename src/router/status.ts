@@ -1,6 +1,6 @@
 // The state of a router at one moment, as plain data for management.
 
-import { formatIpv4, MAPPED } from '../core/address.ts';
+import { formatAddress } from '../core/address.ts';
 import { type Neighbor, NeighborState } from '../ip/index.ts';
 import type { Router } from './router.ts';
 
@@ -61,13 +61,19 @@ const STATES: Readonly<Record<number, NeighborView['state']>> = {
   [NeighborState.Probe]: 'probe',
 };
 
-/** The IPv4 stations in the cache, by address. */
+/** The stations in the cache, IPv4 before IPv6, by address. */
 export function neighborViews(neighbors: Iterable<Neighbor>, now: number): NeighborView[] {
   return [...neighbors]
-    .filter((n) => n.w2 === MAPPED)
-    .sort((a, b) => (a.w3 >>> 0) - (b.w3 >>> 0))
+    .sort(
+      (a, b) =>
+        Number(b.isIpv4) - Number(a.isIpv4) ||
+        (a.w0 >>> 0) - (b.w0 >>> 0) ||
+        (a.w1 >>> 0) - (b.w1 >>> 0) ||
+        (a.w2 >>> 0) - (b.w2 >>> 0) ||
+        (a.w3 >>> 0) - (b.w3 >>> 0),
+    )
     .map((n) => ({
-      address: formatIpv4(n.w3 >>> 0),
+      address: formatAddress(n.w0, n.w1, n.w2, n.w3),
       mac: n.resolved ? macText(n) : '',
       state: STATES[n.state]!,
       silentMs: n.resolved ? now - n.heardAt : 0,

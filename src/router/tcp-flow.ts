@@ -10,17 +10,18 @@
 // At any time at most RECEIVE_ROOM bytes are held for the host, and the send buffer plus one read for the guest.
 // Both sides have a `data` event, so the host's events come in through a small object of their own (HostSide).
 
-import { Endpoint } from '../core/address.ts';
+import { Endpoint, endpointIpv4 } from '../core/address.ts';
 import { copyBytes } from '../core/frame.ts';
 import type { HostTcp, HostTcpUser } from '../host/host-net.ts';
 import type { Neighbor } from '../ip/index.ts';
 import { stateName, type TcpConnection, type TcpEnd, type TcpUser } from '../tcp/index.ts';
-import * as icmp from '../wire/icmpv4.ts';
 import type { RouterContext } from './context.ts';
 import type { FlowView } from './flow-view.ts';
 import { connectVerdict, isResourceError, Verdict } from './host-errors.ts';
+import type { Destination } from './policy.ts';
 import type { Shortage } from './shortage.ts';
 
+const LOOPBACK = 0x7f000001;
 /** Bytes taken from the guest that the host has not yet taken. */
 const RECEIVE_ROOM = 256 << 10;
 /** With less room than this in the send buffer the host socket is paused: what one read usually brings. */
@@ -28,7 +29,7 @@ const READ_ROOM = 64 << 10;
 
 export class TcpFlow implements TcpUser {
   readonly context: RouterContext;
-  private readonly guest: Neighbor;
+  readonly guest: Neighbor;
   private readonly shortage: Shortage;
   private readonly onGone: (flow: TcpFlow) => void;
   /** The guest's side, null once it has ended. */
@@ -41,6 +42,8 @@ export class TcpFlow implements TcpUser {
   private spill: Uint8Array | null = null;
   /** The Unix socket it leads to, '' for none. */
   private unixPath = '';
+  /** A failed connect to ::1 is tried again at 127.0.0.1. */
+  private mayFallBack = false;
   private hostPaused = false;
   private hostEnded = false;
   private gone = false;
@@ -85,11 +88,6 @@ export class TcpFlow implements TcpUser {
     };
   }
 
-  /** The guest's address, unsigned. */
-  get guestAddress(): number {
-    return this.guest.w3 >>> 0;
-  }
-
   /** Ends the flow by RST on both sides. */
   abort(): void {
     if (this.conn !== null) {
@@ -102,12 +100,16 @@ export class TcpFlow implements TcpUser {
     }
   }
 
-  /** Outward: opens the host's side for a deferred connection. `syn` is kept: it must be a copy. */
-  connectOut(conn: TcpConnection, syn: Uint8Array, to: Endpoint): void {
+  /**
+   * Outward: opens the host's side for a deferred connection. `syn` is kept: it must be a copy. A service of ::1 that
+   * is not there is looked for at 127.0.0.1: many listen on one of both.
+   */
+  connectOut(conn: TcpConnection, syn: Uint8Array, to: Destination): void {
     this.conn = conn;
     this.syn = syn;
     this.guestEnd.copy(conn.remote);
     this.peerEnd.copy(to);
+    this.mayFallBack = to.isLoopback && !to.isIpv4;
     conn.user = this;
     this.host = this.context.host.connectTcp(to, new HostSide(this));
   }
@@ -171,6 +173,13 @@ export class TcpFlow implements TcpUser {
   hostFailed(code: string): void {
     this.host = null;
     const conn = this.conn;
+    if (this.mayFallBack && conn?.deferred === true && !isResourceError(code, false)) {
+      this.mayFallBack = false;
+      const to = endpointIpv4(LOOPBACK, this.peerEnd.port);
+      this.peerEnd.copy(to);
+      this.host = this.context.host.connectTcp(to, new HostSide(this));
+      return;
+    }
     this.conn = null;
     if (conn !== null) {
       if (this.syn !== null && conn.deferred) this.tellRefusal(conn, this.syn, code);
@@ -186,8 +195,9 @@ export class TcpFlow implements TcpUser {
   }
 
   private tellRefusal(conn: TcpConnection, syn: Uint8Array, code: string): void {
-    let verdict = connectVerdict(code);
-    if (isResourceError(code)) {
+    const { isIpv4 } = this.peerEnd;
+    let verdict = connectVerdict(code, isIpv4 || this.unixPath !== '');
+    if (isResourceError(code, isIpv4)) {
       this.context.log(`connect-${code}`, `cannot connect to ${conn.local}: ${code}`);
       if (this.shortage.met(this.context.ip.now)) verdict = Verdict.Reset;
     }
@@ -197,7 +207,7 @@ export class TcpFlow implements TcpUser {
       return;
     }
     conn.discard();
-    if (verdict >= 0) this.context.ip.errors.about(syn, 0, syn.length, icmp.TYPE_UNREACHABLE, verdict, 0);
+    if (verdict !== Verdict.Silence) this.context.ip.errors.about(syn, 0, syn.length, verdict);
   }
 
   // ---- events of the guest's side

@@ -12,9 +12,10 @@ import type { Neighbor } from '../ip/index.ts';
 import type { TcpConnection } from '../tcp/index.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import type { RouterContext } from './context.ts';
-import type { FlowFilter, FlowPage, FlowView } from './flow-view.ts';
+import { admitsGuest, type FlowFilter, type FlowPage, type FlowView } from './flow-view.ts';
+import { Destination } from './policy.ts';
 import { PolicyProtocol } from './policy-rules.ts';
-import { isPresentable } from './presentable.ts';
+import { presentAs } from './presentable.ts';
 import { Shortage } from './shortage.ts';
 import { TcpFlow } from './tcp-flow.ts';
 
@@ -26,7 +27,7 @@ export class TcpNat implements PacketHandler {
   localService: LocalTcpService | null = null;
   private readonly context: RouterContext;
   private readonly flows = new Set<TcpFlow>();
-  private readonly to = new Endpoint();
+  private readonly to = new Destination();
   private nextSerial = 1;
   private readonly onGone: (flow: TcpFlow) => void;
   private readonly shortage = new Shortage();
@@ -43,13 +44,12 @@ export class TcpNat implements PacketHandler {
 
   /** Flows as management sees them, oldest first, and how many there are in all. */
   page(filter: FlowFilter): FlowPage {
-    const { guest, limit } = filter;
     const now = this.context.wheel.clock.now();
     const flows: FlowView[] = [];
     let total = 0;
     for (const flow of this.flows) {
-      if (guest !== undefined && flow.guestAddress !== guest) continue;
-      if (total++ < limit) flows.push(flow.view(now));
+      if (!admitsGuest(filter, flow.guest)) continue;
+      if (total++ < filter.limit) flows.push(flow.view(now));
     }
     return { flows, total };
   }
@@ -70,14 +70,15 @@ export class TcpNat implements PacketHandler {
 
   private incoming(conn: TcpConnection, p: Packet): void {
     const { ip, policy, drops } = this.context;
-    const path = ip.path(p.dst3, p.src3, ipv4.PROTO_TCP);
+    const path = ip.pathBack(p);
     if (path === null || p.l2Group) {
       conn.discard();
       return;
     }
     conn.path = path;
-    if (this.localService !== null && ip.isLocal(p.dst3 >>> 0) && this.localService(conn, p)) return;
-    const why = policy.resolve(PolicyProtocol.Tcp, p.dst0, p.dst1, p.dst2, p.dst3, conn.local.port, this.to);
+    if (this.localService !== null && ip.isLocal(p.dst0, p.dst1, p.dst2, p.dst3) && this.localService(conn, p)) return;
+    const { port } = conn.local;
+    const why = policy.resolve(PolicyProtocol.Tcp, p.isIpv4, p.dst0, p.dst1, p.dst2, p.dst3, port, this.to);
     if (why !== Drop.None) {
       drops[why]!++;
       if (why === Drop.PolicyDenied) conn.refuse();
@@ -90,7 +91,7 @@ export class TcpNat implements PacketHandler {
 
   /** A guest's connection to the gateway that leads to a Unix socket of the host; the policy is not asked. */
   openUnix(conn: TcpConnection, p: Packet, socketPath: string): void {
-    const path = this.context.ip.path(p.dst3, p.src3, ipv4.PROTO_TCP);
+    const path = this.context.ip.pathBack(p);
     const flow = path === null ? null : this.admit(conn, path.neighbor);
     if (flow !== null) flow.connectUnix(conn, quoted(p), socketPath);
   }
@@ -114,11 +115,11 @@ export class TcpNat implements PacketHandler {
    * A forward accepted a client: opens the guest's side. The client keeps its own address where the guest can answer
    * to it through us, else it appears as the gateway.
    */
-  openInward(client: HostTcp, guest3: number, guestPort: number): void {
+  openInward(client: HostTcp, guest: Endpoint): void {
     const { ip, tcp, budget } = this.context;
-    const remote = new Endpoint().setIpv4(guest3, guestPort);
+    const remote = new Endpoint().copy(guest);
     const local = this.presentedAddress(client.remote, remote);
-    const path = local === null ? null : ip.path(local.w3, guest3, ipv4.PROTO_TCP);
+    const path = local === null ? null : ip.pathTo(remote, local, ipv4.PROTO_TCP);
     if (path === null || local === null || !budget.makeRoom(path.neighbor)) {
       this.context.drops[Drop.TcpTableFull]!++;
       client.reset();
@@ -142,15 +143,13 @@ export class TcpNat implements PacketHandler {
 
   /** The source that the guest sees for a client: its own, or the gateway with a port that is free. */
   private presentedAddress(client: Endpoint, guest: Endpoint): Endpoint | null {
-    const { ip, tcp, random } = this.context;
-    if (isPresentable(client, ip)) {
-      const own = new Endpoint().copy(client);
-      if (tcp.find(own, guest) === null) return own;
-    }
-    const gateway = ip.addresses[0]!;
-    for (let tries = 0; tries < 64; tries++) {
-      const port = tries === 0 && client.port >= 1024 ? client.port : 49152 + (random() & 16383);
-      const local = new Endpoint().setIpv4(gateway, port);
+    const { ip, tcp, random, translation } = this.context;
+    const own = presentAs(ip, translation, guest.isIpv4, translation.preferred, client);
+    if (own !== null && tcp.find(own, guest) === null) return own;
+    const gateway = ip.own.sourceFor(guest.w0, guest.w1, guest.w2, guest.w3);
+    for (let tries = 0; tries < 64 && gateway !== null; tries++) {
+      const local = new Endpoint().copy(gateway);
+      local.port = tries === 0 && client.port >= 1024 ? client.port : 49152 + (random() & 16383);
       if (tcp.find(local, guest) === null) return local;
     }
     return null;

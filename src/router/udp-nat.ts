@@ -1,5 +1,7 @@
 // UDP through the router: one host socket for each (guest address, port), whatever the destination.
 //
+// Families   an IPv6 guest's port has a mapping for IPv6 destinations and one for each prefix by which it reaches IPv4
+//            ones: a socket has one family, and answers come from the prefix that was written.
 // Mapping    endpoint-independent (RFC 4787 REQ-1): all datagrams of one guest port leave by the same host socket, which
 //            has the guest's own port number when that is free (port preservation).
 // Filtering  endpoint-independent (REQ-8): a datagram from anybody to that socket goes to the guest; udp-peers.ts has the
@@ -19,16 +21,17 @@ import { Endpoint, MAPPED } from '../core/address.ts';
 import { Drop } from '../core/drop.ts';
 import type { Packet, PacketHandler } from '../core/packet.ts';
 import type { ErrnoName, HostUdp, HostUdpUser, IcmpReport } from '../host/host-net.ts';
-import { DEFAULT_TTL, type Neighbor } from '../ip/index.ts';
-import * as checksum from '../wire/checksum.ts';
-import * as icmp from '../wire/icmpv4.ts';
+import { DEFAULT_TTL, isLinkLocal, type Neighbor, Reason } from '../ip/index.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as udp from '../wire/udp.ts';
 import type { RouterContext } from './context.ts';
 import { FlowTable, IdleFlow } from './flow-table.ts';
 import { isResourceError } from './host-errors.ts';
-import { readdress, tellGuest, UDP_QUOTE_LEN } from './icmp-relay.ts';
+import { tellGuest } from './icmp-relay.ts';
+import { Destination } from './policy.ts';
 import { PolicyProtocol } from './policy-rules.ts';
+import { Quote } from './quote.ts';
+import { VIA_NONE } from './translation.ts';
 import { type UdpFilter, UdpPeers } from './udp-peers.ts';
 import { UDP_TIMEOUTS, type UdpTimeouts } from './udp-timeouts.ts';
 
@@ -51,13 +54,15 @@ class UdpMapping extends IdleFlow implements HostUdpUser {
   readonly port: number;
   socket: HostUdp | null = null;
   /** Where the latest datagram went (final), and as which address the guest knows that. */
-  readonly to = new Endpoint();
-  written3 = 0;
+  readonly to = new Destination();
+  readonly written = new Endpoint();
+  /** As which address the guest knows the host's loopback interface: the gateway that it wrote last. */
+  readonly gateway = new Endpoint();
   answered = false;
   /** All destinations so far were DNS servers. */
   dnsOnly = true;
-  /** IP and UDP header of the latest datagram: errors quote it. */
-  readonly latest = new Uint8Array(UDP_QUOTE_LEN);
+  /** Headers of the latest datagram: errors quote it. */
+  readonly latest = new Quote();
   /** Who may answer; null: anybody. */
   readonly peers: UdpPeers | null;
 
@@ -100,7 +105,8 @@ export class UdpNat implements PacketHandler {
   readonly timeouts: UdpTimeouts;
   private readonly context: RouterContext;
   readonly flows: FlowTable<UdpMapping>;
-  private readonly target = new Endpoint();
+  private readonly target = new Destination();
+  private readonly shown = new Endpoint();
 
   constructor(context: RouterContext, options: UdpNatOptions) {
     this.context = context;
@@ -127,7 +133,12 @@ export class UdpNat implements PacketHandler {
       drops[why]!++;
       return;
     }
-    if (!udp.checksumOk(p.b, p.l4, checksum.pseudoIpv4(p.src3 >>> 0, p.dst3 >>> 0, ipv4.PROTO_UDP))) {
+    const { isIpv4 } = p;
+    if (!isIpv4 && udp.checksum(p.b, p.l4) === 0) {
+      drops[Drop.UdpNoChecksum]!++;
+      return;
+    }
+    if (!udp.checksumOk(p.b, p.l4, ip.pseudoSumOf(p))) {
       drops[Drop.UdpBadChecksum]!++;
       return;
     }
@@ -135,30 +146,31 @@ export class UdpNat implements PacketHandler {
     const dstPort = udp.dstPort(p.b, p.l4);
     const srcPort = udp.srcPort(p.b, p.l4);
     if (p.src3 === 0 || p.l2Group) {
-      drops[Drop.Ipv4BadDestination]!++;
+      drops[isIpv4 ? Drop.Ipv4BadDestination : Drop.Ipv6BadDestination]!++;
       return;
     }
     if (srcPort === 0 || dstPort === 0) {
       drops[Drop.UdpBadPort]!++;
       return;
     }
-    const denied = policy.resolve(PolicyProtocol.Udp, p.dst0, p.dst1, p.dst2, p.dst3, dstPort, this.target);
+    const { target } = this;
+    const denied = policy.resolve(PolicyProtocol.Udp, isIpv4, p.dst0, p.dst1, p.dst2, p.dst3, dstPort, target);
     if (denied !== Drop.None) {
       drops[denied]!++;
       if (denied === Drop.PolicyDenied) {
-        const code = ip.isLocal(p.dst3 >>> 0) ? icmp.CODE_PORT : icmp.CODE_ADMIN_PROHIBITED;
-        ip.errors.send(p, icmp.TYPE_UNREACHABLE, code, 0);
+        ip.errors.send(p, ip.isLocal(p.dst0, p.dst1, p.dst2, p.dst3) ? Reason.Port : Reason.Prohibited);
       }
       return;
     }
-    const flow = this.flows.find(p.src0, p.src1, p.src2, p.src3, 0, 0, MAPPED, 0, srcPort) ?? this.open(p, srcPort);
+    const family = isIpv4 ? MAPPED : 0;
+    const flow =
+      this.flows.find(p.src0, p.src1, p.src2, p.src3, 0, 0, family, target.via, srcPort) ?? this.open(p, srcPort);
     if (flow === null) return;
     if (dstPort !== 53) flow.dnsOnly = false;
-    if (!flow.to.same(this.target)) flow.to.copy(this.target);
-    flow.written3 = p.dst3;
-    flow.latest.set(p.b.subarray(p.l3, p.l3 + ipv4.HEADER_LEN));
-    flow.latest[0] = 0x45;
-    flow.latest.set(p.b.subarray(p.l4, p.l4 + udp.HEADER_LEN), ipv4.HEADER_LEN);
+    if (!flow.to.same(target)) flow.to.copy(target);
+    flow.written.set(p.dst0, p.dst1, p.dst2, p.dst3, dstPort);
+    if (target.isLoopback) flow.gateway.copy(flow.written);
+    flow.latest.take(p);
     if (flow.peers !== null) flow.peers.sent(flow.to);
     this.flows.touch(flow, ip.now, flow.idleMs);
     const len = udp.length(p.b, p.l4) - udp.HEADER_LEN;
@@ -174,9 +186,12 @@ export class UdpNat implements PacketHandler {
       drops[Drop.FlowTableFull]!++;
       return null;
     }
-    const key = Int32Array.of(p.src0, p.src1, p.src2, p.src3, 0, 0, MAPPED, 0, port);
+    const { target } = this;
+    const family = p.isIpv4 ? MAPPED : 0;
+    const key = Int32Array.of(p.src0, p.src1, p.src2, p.src3, 0, 0, family, target.via, port);
     const flow = new UdpMapping(this, guest, key, port);
-    flow.socket = host.openUdp(4, port >= 1024 ? port : 0, flow);
+    flow.to.copy(target);
+    flow.socket = host.openUdp(target.isIpv4 ? 4 : 6, port >= 1024 ? port : 0, flow);
     this.flows.add(flow, flow.idleMs);
     return flow;
   }
@@ -187,20 +202,50 @@ export class UdpNat implements PacketHandler {
       drops[Drop.UdpFiltered]!++;
       return;
     }
-    let src3 = from.w3;
-    if (src3 >>> 24 === LOOPBACK_NET) src3 = ip.addresses[0]! | 0;
+    const { shown } = this;
+    if (!this.show(flow, from, shown)) {
+      drops[Drop.UdpFiltered]!++;
+      return;
+    }
     if (!flow.answered) {
       flow.answered = true;
       this.flows.touch(flow, ip.now, flow.idleMs);
     }
     flow.bytesIn += len;
-    if (!this.toGuest(flow.guest, src3, from.port, flow.port, b, off, len)) drops[Drop.FrameTooLong]!++;
+    const { w0, w1, w2, w3 } = shown;
+    if (!this.toGuest(flow.guest, w0, w1, w2, w3, from.port, flow.port, b, off, len)) drops[Drop.FrameTooLong]!++;
   }
 
-  /** Sends one datagram to a guest, in fragments when it must be; false when no IP packet can hold it. */
+  /** Sets `out` to the address by which the guest of a mapping knows a peer of the host; false: it cannot know it. */
+  private show(flow: UdpMapping, peer: Endpoint, out: Endpoint): boolean {
+    const { w0, w1, w2, w3 } = peer;
+    const { isIpv4 } = peer;
+    const { via } = flow.to;
+    if (isIpv4 ? w3 >>> 24 === LOOPBACK_NET : (w0 | w1 | w2) === 0) {
+      const { guest, gateway } = flow;
+      if (gateway.port !== 0) out.copy(gateway);
+      else if (via !== VIA_NONE) return false;
+      else out.copy(this.context.ip.own.sourceFor(guest.w0, guest.w1, guest.w2, guest.w3)!);
+    } else if (via !== VIA_NONE) {
+      this.context.translation.toIpv6(via, w3, 0, out);
+    } else {
+      if (!isIpv4 && isLinkLocal(w0)) return false; // of another link than the guest's
+      out.set(w0, w1, w2, w3, 0);
+    }
+    out.port = peer.port;
+    return true;
+  }
+
+  /**
+   * Sends one datagram from s0..s3 (of the guest's family) to a guest, in fragments when it must be; false when no IP
+   * packet can hold it.
+   */
   toGuest(
     guest: Neighbor,
-    src3: number,
+    s0: number,
+    s1: number,
+    s2: number,
+    s3: number,
     srcPort: number,
     dstPort: number,
     b: Uint8Array,
@@ -209,30 +254,33 @@ export class UdpNat implements PacketHandler {
   ): boolean {
     const { ip } = this.context;
     const size = udp.HEADER_LEN + len;
-    if (size > ipv4.MAX_LEN - ipv4.HEADER_LEN) return false;
-    const o = ip.stage(size);
+    if (size > ip.maxDatagram(guest)) return false;
+    const o = ip.stage(guest, size);
     const out = ip.staged;
     out.set(b.subarray(off, off + len), o + udp.HEADER_LEN);
     udp.write(out, o, srcPort, dstPort, size);
-    udp.writeChecksum(out, o, checksum.pseudoIpv4(src3 >>> 0, guest.w3 >>> 0, ipv4.PROTO_UDP));
-    ip.sendStaged(guest, o, size, src3, guest.w3, ipv4.PROTO_UDP, DEFAULT_TTL);
+    udp.writeChecksum(out, o, ip.pseudoSum(guest, s0, s1, s2, s3, ipv4.PROTO_UDP));
+    ip.sendStaged(guest, o, size, s0, s1, s2, s3, ipv4.PROTO_UDP, DEFAULT_TTL);
     return true;
   }
 
   failed(flow: UdpMapping, code: ErrnoName, to: Endpoint | null, report: IcmpReport | undefined): void {
-    const { ip, drops, log } = this.context;
+    const { drops, log } = this.context;
     drops[Drop.HostUnreachable]!++;
-    if (isResourceError(code)) log(`udp-${code}`, `cannot send to ${flow.to}: ${code}`);
+    if (isResourceError(code, flow.to.isIpv4)) log(`udp-${code}`, `cannot send to ${flow.to}: ${code}`);
     if (to === null)
       this.flows.remove(flow); // the socket itself is of no use
-    else readdress(flow.latest, this.writtenAs(flow, to), to.port);
-    tellGuest(ip, flow.latest, code, report);
+    else if (this.writtenAs(flow, to, this.shown)) flow.latest.readdress(this.shown);
+    tellGuest(this.context, flow.latest, flow.to.isIpv4, flow.to.via, code, report);
   }
 
-  /** The address by which the guest knows a destination of its mapping. */
-  private writtenAs(flow: UdpMapping, to: Endpoint): number {
-    if (to.w3 === flow.to.w3) return flow.written3;
-    return to.w3 >>> 24 === LOOPBACK_NET ? this.context.ip.addresses[0]! : to.w3;
+  /** Sets `out` to the address by which the guest knows a destination of its mapping. */
+  private writtenAs(flow: UdpMapping, to: Endpoint, out: Endpoint): boolean {
+    const { w0, w1, w2, w3 } = flow.to;
+    if (to.w3 !== w3 || to.w2 !== w2 || to.w1 !== w1 || to.w0 !== w0) return this.show(flow, to, out);
+    out.copy(flow.written);
+    out.port = to.port;
+    return true;
   }
 
   close(): void {

@@ -6,32 +6,32 @@
 //
 // A mapping remembers the MAX_PEERS it sent to latest. What is not let in is dropped and counted; it prolongs nothing.
 
-import type { Endpoint } from '../core/address.ts';
+import { Endpoint } from '../core/address.ts';
 
 export type UdpFilter = 'any' | 'address' | 'address-port';
 
 const MAX_PEERS = 256;
 
-/** The peers of one mapping of an IPv4 socket. */
+/** The peers of one mapping. */
 export class UdpPeers {
   private readonly byPort: boolean;
-  /** Address and port as one number below 2^48, oldest first. */
-  private readonly peers = new Set<number>();
-  private latest = -1;
+  /** Address, and port where that counts, as text; oldest first. */
+  private readonly peers = new Set<string>();
+  private readonly latest = new Endpoint();
 
   constructor(filter: 'address' | 'address-port') {
     this.byPort = filter === 'address-port';
   }
 
-  private keyOf(e: Endpoint): number {
-    return (e.w3 >>> 0) * 0x10000 + (this.byPort ? e.port : 0);
+  private keyOf(e: Endpoint): string {
+    return `${e.w0},${e.w1},${e.w2},${e.w3},${this.byPort ? e.port : 0}`;
   }
 
   /** The guest sent to this peer. */
   sent(to: Endpoint): void {
+    if (to.same(this.latest)) return;
+    this.latest.copy(to);
     const key = this.keyOf(to);
-    if (key === this.latest) return;
-    this.latest = key;
     this.peers.delete(key); // and to the young end again
     if (this.peers.size >= MAX_PEERS) this.peers.delete(this.peers.values().next().value!);
     this.peers.add(key);
@@ -39,7 +39,6 @@ export class UdpPeers {
 
   /** Whether a datagram from this peer goes to the guest. */
   admits(from: Endpoint): boolean {
-    const key = this.keyOf(from);
-    return key === this.latest || this.peers.has(key);
+    return from.same(this.latest) || this.peers.has(this.keyOf(from));
   }
 }

@@ -49,8 +49,7 @@ export class UnixForwards {
 
   /** Rejects with ERR_VDE_LISTEN or ERR_VDE_PATH_TOO_LONG. */
   async add(forward: UnixForward): Promise<void> {
-    const { w3, port } = forward.guest;
-    const listener = await this.context.host.listenUnix(forward.path, (s) => this.tcp.openInward(s, w3, port));
+    const listener = await this.context.host.listenUnix(forward.path, (s) => this.tcp.openInward(s, forward.guest));
     this.listeners.set(forward.path, listener);
   }
 
@@ -63,7 +62,7 @@ export class UnixForwards {
   /** Takes a guest's connection to the gateway when there is a service at its port. */
   connection(conn: TcpConnection, p: Packet): boolean {
     const path = this.services.get(conn.local.port);
-    if (path === undefined || p.dst3 >>> 0 !== this.context.ip.addresses[0]) return false;
+    if (path === undefined || !this.context.ip.own.isGateway(p.dst0, p.dst1, p.dst2, p.dst3)) return false;
     this.tcp.openUnix(conn, p, path);
     return true;
   }

@@ -30,6 +30,8 @@ export const CODE_FRAGMENTATION_NEEDED = 4;
 export const CODE_NET_PROHIBITED = 9;
 export const CODE_HOST_PROHIBITED = 10;
 export const CODE_ADMIN_PROHIBITED = 13;
+export const CODE_PRECEDENCE_VIOLATION = 14;
+export const CODE_PRECEDENCE_CUTOFF = 15;
 /** Codes of TYPE_TIME_EXCEEDED. */
 export const CODE_TTL = 0;
 export const CODE_REASSEMBLY = 1;

@@ -1,13 +1,15 @@
 // One line for one frame, like tcpdump's: what logs, the console and failing tests print.
 
-import { Drop } from '../core/drop.ts';
+import { Drop, dropLabel } from '../core/drop.ts';
 import * as arp from './arp.ts';
 import { u16 } from './bytes.ts';
 import * as dhcpv4 from './dhcpv4.ts';
 import * as dns from './dns.ts';
 import * as ethernet from './ethernet.ts';
 import * as icmpv4 from './icmpv4.ts';
+import * as icmpv6 from './icmpv6.ts';
 import * as ipv4 from './ipv4.ts';
+import * as ipv6 from './ipv6.ts';
 import * as tcp from './tcp.ts';
 import * as tftp from './tftp.ts';
 import * as udp from './udp.ts';
@@ -34,6 +36,7 @@ export function frameSummary(b: Uint8Array, off: number, len: number): string {
     o += VLAN_TAG_LEN;
   }
   if (type === ethernet.TYPE_ARP) return `${text}: ${arp.summary(b, o, end)}`;
+  if (type === ethernet.TYPE_IPV6) return `${text}: ${packet6Summary(b, o, end)}`;
   if (type === ethernet.TYPE_IPV4) return `${text}: ${packetSummary(b, o, end)}`;
   return text;
 }
@@ -42,11 +45,29 @@ export function frameSummary(b: Uint8Array, off: number, len: number): string {
 export function packetSummary(b: Uint8Array, o: number, end: number): string {
   const text = ipv4.summary(b, o, end);
   if (ipv4.check(b, o, end) !== Drop.None || ipv4.fragOffset(b, o) > 0) return text;
-  const l4 = o + ipv4.headerLen(b, o);
-  const last = o + ipv4.totalLen(b, o);
-  switch (ipv4.protocol(b, o)) {
+  return upperSummary(text, b, ipv4.protocol(b, o), o + ipv4.headerLen(b, o), o + ipv4.totalLen(b, o));
+}
+
+/** The same for an IPv6 packet; extension headers are passed over. */
+export function packet6Summary(b: Uint8Array, o: number, end: number): string {
+  const text = ipv6.summary(b, o, end);
+  if (ipv6.check(b, o, end) !== Drop.None) return text;
+  const last = o + ipv6.HEADER_LEN + ipv6.payloadLen(b, o);
+  const chain = new ipv6.HeaderChain();
+  const why = chain.walk(b, o, ipv6.nextHeader(b, o), o + ipv6.HEADER_LEN, o + 6, last);
+  if (why !== Drop.None) return `${text} [${dropLabel(why)}]`;
+  if (chain.protocol !== ipv6.NEXT_FRAGMENT) return upperSummary(text, b, chain.protocol, chain.at, last);
+  const fragment = `${text} ${ipv6.fragmentSummary(b, chain.at)}`;
+  const first = ipv6.fragOffset(b, chain.at) === 0;
+  return first ? upperSummary(fragment, b, b[chain.at]!, chain.at + ipv6.FRAGMENT_HEADER_LEN, last) : fragment;
+}
+
+function upperSummary(text: string, b: Uint8Array, protocol: number, l4: number, last: number): string {
+  switch (protocol) {
     case ipv4.PROTO_ICMP:
       return `${text}: ${icmpv4.summary(b, l4, last)}`;
+    case ipv6.NEXT_ICMPV6:
+      return `${text}: ${icmpv6.summary(b, l4, last)}`;
     case ipv4.PROTO_TCP:
       return `${text}: ${tcp.summary(b, l4, last)}`;
     case ipv4.PROTO_UDP:

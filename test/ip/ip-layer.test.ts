@@ -1,6 +1,6 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { formatMac, parseIpv4 } from '../../src/core/address.ts';
+import { formatMac, MAPPED, parseIpv4 } from '../../src/core/address.ts';
 import { Drop } from '../../src/core/drop.ts';
 import type { Packet } from '../../src/core/packet.ts';
 import * as ipv4 from '../../src/wire/ipv4.ts';
@@ -206,7 +206,7 @@ test('RFC 1122 3.2.2: no ICMP error about an ICMP error', (t) => {
 test('a prepared path writes a correct header and follows the neighbor to a new MAC', (t) => {
   const h = new IpHarness();
   h.introduce();
-  const path = h.ip.path(parseIpv4('203.0.113.9'), parseIpv4('10.0.2.15'), 6)!;
+  const path = h.ip.path(0, 0, MAPPED, parseIpv4('203.0.113.9') | 0, 0, 0, MAPPED, parseIpv4('10.0.2.15') | 0, 6)!;
   t.is(path.maxSegment, 1480);
   const send = (len: number): Uint8Array => {
     const o = path.reserve(len);
@@ -231,7 +231,7 @@ test('a prepared path writes a correct header and follows the neighbor to a new 
 test('more frames in one wake-up than the arena holds: none is lost or overwritten', (t) => {
   const h = new IpHarness();
   h.introduce();
-  const path = h.ip.path(parseIpv4('203.0.113.9'), parseIpv4('10.0.2.15'), 17)!;
+  const path = h.ip.path(0, 0, MAPPED, parseIpv4('203.0.113.9') | 0, 0, 0, MAPPED, parseIpv4('10.0.2.15') | 0, 17)!;
   for (let i = 0; i < 2000; i++) {
     const o = path.reserve(1400);
     h.ip.bytes.fill(i & 255, o, o + 1400);

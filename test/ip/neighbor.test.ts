@@ -1,6 +1,6 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { formatMac, parseIpv4 } from '../../src/core/address.ts';
+import { formatMac, MAPPED, parseIpv4 } from '../../src/core/address.ts';
 import { Drop, newDropCounters } from '../../src/core/drop.ts';
 import { TimerWheel } from '../../src/core/timer-wheel.ts';
 import { NeighborCache, NeighborState } from '../../src/ip/neighbor.ts';
@@ -120,7 +120,7 @@ test('the DHCP server may give an address to a new MAC at once', (t) => {
 test('packets to an unknown guest wait for ARP, three at most, and are dropped when it fails', (t) => {
   const h = new IpHarness();
   const send = (n: number): void => {
-    const path = h.ip.path(parseIpv4('192.0.2.1'), parseIpv4('10.0.2.77'), 17)!;
+    const path = h.ip.path(0, 0, MAPPED, parseIpv4('192.0.2.1') | 0, 0, 0, MAPPED, parseIpv4('10.0.2.77') | 0, 17)!;
     const o = path.reserve(8);
     h.ip.bytes.fill(n, o, o + 8);
     path.commit(o, 8);
@@ -145,7 +145,7 @@ test('packets to an unknown guest wait for ARP, three at most, and are dropped w
   );
 
   const g = new IpHarness();
-  const path = g.ip.path(1, parseIpv4('10.0.2.78'), 17)!;
+  const path = g.ip.path(0, 0, MAPPED, 1 | 0, 0, 0, MAPPED, parseIpv4('10.0.2.78') | 0, 17)!;
   path.commit(path.reserve(8), 8);
   g.settle();
   g.advance(10_000);
@@ -158,7 +158,7 @@ test('a guest silent for long is asked again while we send to it', (t) => {
   const h = new IpHarness();
   h.introduce('10.0.2.15', A);
   h.advance(61_000);
-  const path = h.ip.path(parseIpv4('192.0.2.1'), parseIpv4('10.0.2.15'), 17)!;
+  const path = h.ip.path(0, 0, MAPPED, parseIpv4('192.0.2.1') | 0, 0, 0, MAPPED, parseIpv4('10.0.2.15') | 0, 17)!;
   path.commit(path.reserve(8), 8);
   h.ip.flush();
   h.settle();

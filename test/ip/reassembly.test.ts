@@ -298,8 +298,8 @@ test('identifications of what leaves in fragments: no two alike in 65,536, no co
   const steps = new Map<number, number>();
   let before = 0;
   for (let i = 0; i < 65_536; i++) {
-    const o = h.ip.stage(1481);
-    h.ip.sendStaged(n, o, 1481, 0x0a000202, 0x0a00020f, ipv4.PROTO_UDP, 64);
+    const o = h.ip.stage(n, 1481);
+    h.ip.sendStaged(n, o, 1481, 0, 0, 0xffff, 0x0a000202, ipv4.PROTO_UDP, 64);
     h.ip.flush();
     const id = ipv4.id(h.link.take()[0]!, 14);
     seen.add(id);

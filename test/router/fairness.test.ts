@@ -1,6 +1,6 @@
 import test from 'ava';
 import { descriptorShares } from '../../src/cli/descriptors.ts';
-import { parseIpv4 } from '../../src/core/address.ts';
+import { parseEndpoint } from '../../src/core/address.ts';
 import { Drop } from '../../src/core/drop.ts';
 import { echoFrame, tcpFrame, udpFrame } from '../support/guest-frames.ts';
 import { RouterHarness } from '../support/router-harness.ts';
@@ -111,7 +111,7 @@ test('flows are listed by kind and age, filtered by guest, and ended by id', (t)
       'u3 10.0.2.15:1026 192.0.2.1:7 one-way 0/0 1000',
     ],
   );
-  const other = h.router.flows({ guest: parseIpv4(OTHER.src), limit: 10 });
+  const other = h.router.flows({ guest: parseEndpoint(OTHER.src, 0), limit: 10 });
   t.deepEqual([other.total, other.flows[0]!.id], [1, 'u4']);
   t.is(h.router.flows({ kinds: ['icmp'], limit: 1 }).flows[0]!.peer, '192.0.2.9');
   for (const id of ['t1', 'u1', 'i1']) t.true(h.router.endFlow(id), id);

@@ -1,10 +1,13 @@
 import test from 'ava';
-import { Endpoint, MAPPED, parseIpv4 } from '../../src/core/address.ts';
+import { parseAddress, parseIpv4, parseIpv4Network, parseMac } from '../../src/core/address.ts';
 import { Drop } from '../../src/core/drop.ts';
 import { OwnAddresses } from '../../src/host/own-addresses.ts';
+import { LinkAddresses } from '../../src/ip/index.ts';
 import { formatPolicyRule, parsePolicyRule } from '../../src/mgmt/policy-text.ts';
-import { EgressPolicy, type PolicyOptions } from '../../src/router/policy.ts';
+import { Destination, EgressPolicy, type PolicyOptions } from '../../src/router/policy.ts';
 import { MAX_RULES, PolicyProtocol, type PolicyRule } from '../../src/router/policy-rules.ts';
+import { Translation } from '../../src/router/translation.ts';
+import { WELL_KNOWN_PREFIX } from '../../src/wire/nat64.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { echoFrame, tcpFrame, udpFrame } from '../support/guest-frames.ts';
 import { RouterHarness } from '../support/router-harness.ts';
@@ -13,20 +16,25 @@ const { Tcp, Udp, Icmp } = PolicyProtocol;
 const rules = (...texts: string[]): PolicyRule[] =>
   texts.map((text) => parsePolicyRule(text[0] === '+', text.slice(1)));
 
+const OWN = new LinkAddresses(
+  [parseIpv4Network('10.0.2.2/24', 24)],
+  [parseIpv4('10.0.2.3')],
+  { addresses: [{ words: parseAddress('2001:db8:2::1')!, prefixLen: 64 }], aliases: [parseAddress('2001:db8:2::3')!] },
+  parseMac('52:55:0a:00:02:02')!,
+);
+
 const make = (options: Partial<PolicyOptions> = {}): EgressPolicy =>
   new EgressPolicy({
-    gateway: parseIpv4('10.0.2.2'),
-    addresses: [parseIpv4('10.0.2.2'), parseIpv4('10.0.2.3')],
-    network: parseIpv4('10.0.2.0'),
-    mask: 0xffffff00,
+    own: OWN,
+    translation: new Translation([WELL_KNOWN_PREFIX], true),
     hostLoopback: true,
     ...options,
   });
 
 /** `allowed ADDRESS:PORT`, `denied` or `dropped`. */
 function decide(policy: EgressPolicy, address: string, port = 80, protocol: number = Tcp): string {
-  const out = new Endpoint();
-  const why = policy.resolve(protocol, 0, 0, MAPPED, parseIpv4(address) | 0, port, out);
+  const out = new Destination();
+  const why = policy.resolve(protocol, !address.includes(':'), ...parseAddress(address)!, port, out);
   if (why === Drop.None) return `allowed ${out}`;
   return why === Drop.PolicyDenied ? 'denied' : 'dropped';
 }
@@ -50,7 +58,7 @@ const sideDoors: [address: string, open: string, shut: string][] = [
 ];
 for (const [address, open, shut] of sideDoors) {
   test(`${address}: ${open} as a rule, ${shut} with --no-host-loopback and --no-host`, (t) => {
-    const own = Int32Array.of(parseIpv4('127.0.0.1') | 0, parseIpv4('192.0.2.1') | 0);
+    const own = Int32Array.from(['127.0.0.1', '192.0.2.1', '::1', '2001:db8:9::9'].flatMap((a) => parseAddress(a)!));
     for (const protocol of [Tcp, Udp, Icmp]) {
       t.is(decide(make(), address, 80, protocol), open);
       const all = rules('+0.0.0.0/0', '+127.0.0.1', '+192.0.2.1', '+0.0.0.0/8', '+240.0.0.0/4');

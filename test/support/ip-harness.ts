@@ -1,8 +1,8 @@
-import { ipv4Mask, parseIpv4, parseMac } from '../../src/core/address.ts';
+import { parseIpv4, parseIpv4Network, parseMac } from '../../src/core/address.ts';
 import { type Drop, newDropCounters } from '../../src/core/drop.ts';
 import { FrameMemory } from '../../src/core/frame.ts';
 import { TimerWheel } from '../../src/core/timer-wheel.ts';
-import { IpLayer } from '../../src/ip/index.ts';
+import { IpLayer, type Ipv6Link } from '../../src/ip/index.ts';
 import { FakeClock } from './fake-clock.ts';
 import { arpFrame, ROUTER_MAC } from './guest-frames.ts';
 import { TestLink } from './test-link.ts';
@@ -18,7 +18,7 @@ export class IpHarness {
   private readonly deferred: (() => void)[] = [];
   private random = 0x12345678;
 
-  constructor(options: { mtu?: number; forwarding?: boolean } = {}) {
+  constructor(options: { mtu?: number; forwarding?: boolean; ipv6?: Ipv6Link | null } = {}) {
     this.link = new TestLink(options.mtu ?? 1500);
     this.ip = new IpLayer({
       link: this.link,
@@ -26,9 +26,9 @@ export class IpHarness {
       wheel: this.wheel,
       drops: this.drops,
       mac: parseMac(ROUTER_MAC)!,
-      addresses: [parseIpv4('10.0.2.2'), parseIpv4('10.0.2.3')],
-      network: parseIpv4('10.0.2.0'),
-      mask: ipv4Mask(24),
+      networks: [parseIpv4Network('10.0.2.2/24', 24)],
+      aliases: [parseIpv4('10.0.2.3')],
+      ipv6: options.ipv6 ?? null,
       forwarding: options.forwarding ?? true,
       seed: 42,
       random: () => (this.random = (Math.imul(this.random, 1664525) + 1013904223) >>> 0),

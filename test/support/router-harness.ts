@@ -1,4 +1,4 @@
-import { endpointIpv4, ipv4Mask, parseIpv4, parseIpv4Network, parseMac } from '../../src/core/address.ts';
+import { endpointIpv4, parseIpv4, parseIpv4Network, parseMac } from '../../src/core/address.ts';
 import type { Drop } from '../../src/core/drop.ts';
 import { FrameMemory } from '../../src/core/frame.ts';
 import { TimerWheel } from '../../src/core/timer-wheel.ts';
@@ -36,10 +36,8 @@ export class RouterHarness {
       },
       defer: (run) => this.deferred.push(run),
       mac: parseMac(ROUTER_MAC)!,
-      gateway: parseIpv4('10.0.2.2'),
+      networks: [parseIpv4Network('10.0.2.2/24', 24)],
       aliases: [parseIpv4('10.0.2.3')],
-      network: parseIpv4('10.0.2.0'),
-      mask: ipv4Mask(24),
       hostLoopback: true,
       dns: { address: parseIpv4('10.0.2.3'), upstreams: { servers: () => [UPSTREAM], suspect: () => {} } },
       dhcp: {

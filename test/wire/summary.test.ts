@@ -35,7 +35,10 @@ const cases = [
       '02:00:00:00:00:51 > ff:ff:ff:ff:ff:ff IPv4 len 342: IPv4 0.0.0.0 > 255.255.255.255 proto 17 ttl 64 len 328: ' +
       'UDP 68 > 67 len 300: DHCP DISCOVER xid 0x11223344 chaddr 02:00:00:00:00:51',
   },
-  { give: 'ipv6-router-advertisement', want: '52:56:00:00:00:02 > 33:33:00:00:00:01 IPv6 len 110' },
+  {
+    give: 'ipv6-router-advertisement',
+    want: '52:56:00:00:00:02 > 33:33:00:00:00:01 IPv6 len 110: IPv6 fe80::2 > ff02::1 next 58 hops 255 len 96: ICMPv6 router advertisement',
+  },
 ];
 for (const { give, want } of cases) {
   test(`frameSummary: ${give}`, (t) => t.is(frameSummary(frame(give), 0, frame(give).length), want));
