@@ -55,6 +55,10 @@ export class RouterAdvertiser {
   private readonly periodic: Timer;
   private readonly lookTimer: Timer;
   private lastToAll = Number.NEGATIVE_INFINITY;
+  /** Advertisements sent since the start. */
+  sentToAll = 0;
+  sentToOne = 0;
+  /** Those to all since the start, or since the link is up again. */
   private sent = 0;
   private wasAvailable = true;
   private running = false;
@@ -127,6 +131,7 @@ export class RouterAdvertiser {
     for (const [key, { to, at }] of this.pending) {
       if (at <= now) {
         this.pending.delete(key);
+        this.sentToOne++;
         this.options.send(to, this.message());
       } else {
         next = Math.min(next, at);
@@ -147,6 +152,7 @@ export class RouterAdvertiser {
     const { wheel, settings, send } = this.options;
     this.lastToAll = wheel.clock.now();
     this.sent++;
+    this.sentToAll++;
     send(null, this.message());
     const min = settings.minRtrAdvIntervalSec * 1000;
     const interval = min + this.upTo(settings.maxRtrAdvIntervalSec * 1000 - min);
