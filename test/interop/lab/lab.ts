@@ -27,6 +27,9 @@ export type SwitchKind = 'debian' | 'embedded';
 
 export const SERVER = '198.51.100.2';
 export const WORLD = '198.51.100.1';
+/** The same with IPv6, where a lab has it. */
+export const SERVER6 = '2001:db8:99::2';
+export const WORLD6 = '2001:db8:99::1';
 export const GATEWAY = '10.0.2.2';
 export const DNS = '10.0.2.3';
 
@@ -59,6 +62,8 @@ export interface LabOptions {
   readonly who?: Who;
   /** Whether ping sockets are allowed to slirpvde. Default true. */
   readonly ping?: boolean;
+  /** World and server have IPv6 too. Default false. */
+  readonly ipv6?: boolean;
   /** Number of guests plugged in when the lab opens. Default 1. */
   readonly guests?: number;
 }
@@ -307,11 +312,17 @@ export class Lab {
     await world.must(['mkdir', '-m', '755', run]);
     if (this.options.who === 'nobody' && IS_ROOT) chownSync(run, 65534, 65534);
 
-    const services = server.start(this.script('test/interop/lab/server.ts'));
+    const services = [server.start(this.script('test/interop/lab/server.ts'))];
+    if (this.options.ipv6 === true) {
+      await world.must(['ip', 'address', 'add', `${WORLD6}/64`, 'dev', 'w0', 'nodad']);
+      await server.must(['ip', 'address', 'add', `${SERVER6}/64`, 'dev', 'eth0', 'nodad']);
+      services.push(server.start([...this.script('test/interop/lab/server.ts'), '::']));
+    }
     if (this.kind === 'debian') await this.startSwitch();
     if (this.options.start !== false) await this.startRouter();
     for (let i = 0; i < (this.options.guests ?? 1); i++) await this.addGuest();
-    await services.until((child) => child.stdout.includes('ready'), 10_000, 'the servers listen');
+    for (const each of services)
+      await each.until((child) => child.stdout.includes('ready'), 10_000, 'the servers listen');
   }
 
   /** Whether a switch takes calls at a control directory. */
