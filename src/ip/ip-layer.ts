@@ -172,6 +172,11 @@ export class IpLayer implements FrameSink {
     return this.own.isLocal(w0, w1, w2, w3);
   }
 
+  /** Whether a packet is to one of our addresses. */
+  isToUs(p: Packet): boolean {
+    return p.isIpv4 ? this.own.isLocal4(p.dst3) : this.own.isLocal6(p.dst0, p.dst1, p.dst2, p.dst3);
+  }
+
   /** Whether an address is in one of the link's networks. */
   isOnLink(w0: number, w1: number, w2: number, w3: number): boolean {
     return this.own.isOnLink(w0, w1, w2, w3);

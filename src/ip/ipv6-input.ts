@@ -46,7 +46,7 @@ export class Ipv6Input {
       return;
     }
     const { p } = this;
-    const local = this.layer.own.isLocal(p.dst0, p.dst1, p.dst2, p.dst3) || isMulticast(p.dst0);
+    const local = this.layer.own.isLocal6(p.dst0, p.dst1, p.dst2, p.dst3) || isMulticast(p.dst0);
     const unspecified = (p.src0 | p.src1 | p.src2 | p.src3) === 0;
     if (!unspecified && !this.layer.ownedBySender(b, off, p.src0, p.src1, p.src2, p.src3)) return;
     if (!local && !this.acceptForeign()) return;
@@ -80,18 +80,18 @@ export class Ipv6Input {
     const { own } = this.layer;
     // A host that has no address yet: Neighbor Discovery and multicast listeners, which look closer.
     if ((src0 | src1 | src2 | src3) === 0) return isMulticast(dst0) ? Drop.None : Drop.Ipv6BadSource;
-    if (isMulticast(src0) || isMapped(src0, src1, src2) || own.isLocal(src0, src1, src2, src3))
+    if (isMulticast(src0) || isMapped(src0, src1, src2) || own.isLocal6(src0, src1, src2, src3))
       return Drop.Ipv6BadSource;
-    return own.isOnLink(src0, src1, src2, src3) ? Drop.None : Drop.Ipv6BadSource;
+    return own.isOnLink6(src0, src1, src2, src3) ? Drop.None : Drop.Ipv6BadSource;
   }
 
   private checkDestination(): Drop {
     const { dst0, dst1, dst2, dst3, l2Group } = this.p;
     const { own, forwarding, mld } = this.layer;
     if (isMulticast(dst0)) return mld!.isJoined(dst0, dst1, dst2, dst3) ? Drop.None : Drop.Ipv6BadDestination;
-    if (own.isLocal(dst0, dst1, dst2, dst3)) return Drop.None;
+    if (own.isLocal6(dst0, dst1, dst2, dst3)) return Drop.None;
     if ((dst0 | dst1 | dst2) === 0 || l2Group) return Drop.Ipv6BadDestination; // ::, ::1, ::a.b.c.d; a group frame
-    return forwarding && !own.isOnLink(dst0, dst1, dst2, dst3) ? Drop.None : Drop.Ipv6NotForUs;
+    return forwarding && !own.isOnLink6(dst0, dst1, dst2, dst3) ? Drop.None : Drop.Ipv6NotForUs;
   }
 
   /** Whether a packet to an address beyond the link goes on. */

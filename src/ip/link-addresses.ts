@@ -135,7 +135,11 @@ export class LinkAddresses {
 
   /** Whether an address is one of ours. */
   isLocal(w0: number, w1: number, w2: number, w3: number): boolean {
-    if (isMapped(w0, w1, w2)) return this.isLocal4(w3);
+    return isMapped(w0, w1, w2) ? this.isLocal4(w3) : this.isLocal6(w0, w1, w2, w3);
+  }
+
+  /** The same in an IPv6 packet, where mapped words are not our IPv4 addresses. */
+  isLocal6(w0: number, w1: number, w2: number, w3: number): boolean {
     const list = this.own6;
     for (let i = 0; i < list.length; i += 4) {
       if (list[i + 3] === w3 && list[i + 2] === w2 && list[i + 1] === w1 && list[i] === w0) return true;
@@ -145,7 +149,11 @@ export class LinkAddresses {
 
   /** Whether an address is one of the link's networks. */
   isOnLink(w0: number, w1: number, w2: number, w3: number): boolean {
-    if (isMapped(w0, w1, w2)) return this.isOnLink4(w3);
+    return isMapped(w0, w1, w2) ? this.isOnLink4(w3) : this.isOnLink6(w0, w1, w2, w3);
+  }
+
+  /** The same in an IPv6 packet. */
+  isOnLink6(w0: number, w1: number, w2: number, w3: number): boolean {
     return this.hasIpv6 && (isLinkLocal(w0) || this.prefixOf(w0, w1, w2, w3) >= 0);
   }
 

@@ -18,7 +18,7 @@ import * as icmp from '../wire/icmpv6.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 import * as ndp from '../wire/ndp.ts';
 import type { IpLayer } from './ip-layer.ts';
-import { isMapped, isMulticast } from './link-addresses.ts';
+import { isMulticast } from './link-addresses.ts';
 import type { Neighbor } from './neighbor.ts';
 
 const DEFEND_INTERVAL_MS = 10_000; // as RFC 5227 section 1.1 has it for ARP
@@ -86,7 +86,7 @@ export class NeighborDiscovery {
     }
     // The sender's own address was learnt when the packet came in: its source belongs to who sent the frame.
     if (!this.isSenderTrue(p, ndp.OPTION_SOURCE_LINK_ADDRESS)) return;
-    if (isMapped(t0, t1, t2) || !own.isLocal(t0, t1, t2, t3)) return;
+    if (!own.isLocal6(t0, t1, t2, t3)) return;
     if ((p.src0 | p.src1 | p.src2 | p.src3) === 0) {
       // Somebody tests whether the address is free: it is not (RFC 4861 section 7.2.4).
       this.advertise(t0, t1, t2, t3, ndp.FLAG_ROUTER | ndp.FLAG_OVERRIDE);
@@ -110,7 +110,7 @@ export class NeighborDiscovery {
       drops[Drop.NdMalformed]!++;
       return;
     }
-    if (own.isLocal(t0, t1, t2, t3)) {
+    if (own.isLocal6(t0, t1, t2, t3)) {
       drops[Drop.NdSpoof]!++;
       this.defend(t0, t1, t2, t3);
       return;

@@ -103,7 +103,7 @@ export class IcmpNat implements PacketHandler {
     }
     const type = icmpv4.type(p.b, p.l4);
     const isEcho = type === (isIpv4 ? icmpv4.TYPE_ECHO : icmpv6.TYPE_ECHO);
-    if (isEcho && !ip.isLocal(p.dst0, p.dst1, p.dst2, p.dst3)) this.echo(p);
+    if (isEcho && !ip.isToUs(p)) this.echo(p);
     else if (isIpv4 && icmpv4.isError(type)) this.error(p);
     else if (!isIpv4 && icmpv6.isError(type)) this.errorV6(p);
     else drops[Drop.IcmpIgnored]!++;

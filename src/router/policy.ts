@@ -134,6 +134,7 @@ export class EgressPolicy {
     out: Destination,
   ): Drop {
     const { own } = this;
+    if (isMapped(w0, w1, w2)) return Drop.Ipv6BadDestination;
     if (own.isGateway(w0, w1, w2, w3)) {
       out.isLoopback = true;
       out.set(0, 0, 0, 1, port);
@@ -141,8 +142,7 @@ export class EgressPolicy {
     }
     out.set(w0, w1, w2, w3, port);
     if (own.isLocal(w0, w1, w2, w3)) return Drop.PolicyDenied;
-    if ((w0 | w1 | w2) === 0 || isMapped(w0, w1, w2) || isMulticast(w0) || isLinkLocal(w0))
-      return Drop.Ipv6BadDestination;
+    if ((w0 | w1 | w2) === 0 || isMulticast(w0) || isLinkLocal(w0)) return Drop.Ipv6BadDestination;
     if (this.hostAddresses !== null && holds(this.hostAddresses(), w0, w1, w2, w3)) return Drop.PolicyDenied;
     if (this.refusesInside(protocol, w0, w1, w2, w3, port)) return Drop.PolicyDenied;
     const verdict = this.rules.decide(w0, w1, w2, w3, port, protocol);

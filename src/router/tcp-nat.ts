@@ -76,7 +76,7 @@ export class TcpNat implements PacketHandler {
       return;
     }
     conn.path = path;
-    if (this.localService !== null && ip.isLocal(p.dst0, p.dst1, p.dst2, p.dst3) && this.localService(conn, p)) return;
+    if (this.localService !== null && ip.isToUs(p) && this.localService(conn, p)) return;
     const { port } = conn.local;
     const why = policy.resolve(PolicyProtocol.Tcp, p.isIpv4, p.dst0, p.dst1, p.dst2, p.dst3, port, this.to);
     if (why !== Drop.None) {

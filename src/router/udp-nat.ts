@@ -158,7 +158,7 @@ export class UdpNat implements PacketHandler {
     if (denied !== Drop.None) {
       drops[denied]!++;
       if (denied === Drop.PolicyDenied) {
-        ip.errors.send(p, ip.isLocal(p.dst0, p.dst1, p.dst2, p.dst3) ? Reason.Port : Reason.Prohibited);
+        ip.errors.send(p, ip.isToUs(p) ? Reason.Port : Reason.Prohibited);
       }
       return;
     }

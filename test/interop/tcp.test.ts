@@ -1,9 +1,8 @@
-import { createWriteStream, readFileSync, rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import type { ExecutionContext } from 'ava';
-import { type Guest, type Lab, SERVER } from './lab/lab.ts';
-import { patternDigest, patternStream } from './lab/pattern.ts';
+import { type Guest, SERVER } from './lab/lab.ts';
+import { patternDigest, patternFile, patternStream } from './lab/pattern.ts';
 import { until } from './lab/process.ts';
 import { Suite, SWITCHES } from './lab/suite.ts';
 
@@ -11,13 +10,6 @@ const BIG = 100 * 1024 * 1024;
 const MEDIUM = 20 * 1024 * 1024;
 const MANY = 200;
 const IPERF_FLOOR = 20e6; // bit/s: far below what any router does that is not broken
-
-/** A file with the first `bytes` bytes of the pattern. */
-async function patternFile(lab: Lab, bytes: number): Promise<string> {
-  const file = join(lab.dir, `pattern.${bytes}`);
-  await pipeline(patternStream(bytes), createWriteStream(file));
-  return file;
-}
 
 const digestLine = (bytes: number): string => `${bytes} ${patternDigest(bytes)}\n`;
 
@@ -37,7 +29,7 @@ for (const kind of SWITCHES) {
   });
 
   suite.test('curl uploads 100 MB intact', ['curl'], async (t, lab) => {
-    const file = await patternFile(lab, BIG);
+    const file = await patternFile(lab.dir, BIG);
     const upload = ['curl', '-sS', '--fail', '-T', file, `http://${SERVER}/digest`];
     t.is(await lab.guest.must(upload, { timeoutMs: 120_000 }), digestLine(BIG));
     rmSync(file);
@@ -63,7 +55,7 @@ for (const kind of SWITCHES) {
   });
 
   suite.test('a client that closes its half first still gets the answer', ['nc'], async (t, lab) => {
-    const file = await patternFile(lab, 1_000_000);
+    const file = await patternFile(lab.dir, 1_000_000);
     const result = await lab.guest.shell(`nc -N ${SERVER} 7001 < ${file}`);
     t.is(result.stdout, digestLine(1_000_000));
     t.is(result.code, 0);
@@ -75,7 +67,7 @@ for (const kind of SWITCHES) {
     // The guest's kernel has the server's FIN now: what follows goes through a half-closed connection.
     const states = await lab.guest.must(['ss', '-tn', 'dst', SERVER]);
     t.regex(states, /CLOSE-WAIT/);
-    nc.end(readFileSync(await patternFile(lab, 1_000_000)));
+    nc.end(readFileSync(await patternFile(lab.dir, 1_000_000)));
     t.is((await nc.exited).code, 0);
     const late = async (): Promise<string> => lab.guest.must(['curl', '-sS', `http://${SERVER}/late`]);
     await until(async () => (await late()) !== 'none\n', 5000, 'the server has seen the end');

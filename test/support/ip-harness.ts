@@ -5,7 +5,11 @@ import { TimerWheel } from '../../src/core/timer-wheel.ts';
 import { IpLayer, type Ipv6Link } from '../../src/ip/index.ts';
 import { FakeClock } from './fake-clock.ts';
 import { arpFrame, ROUTER_MAC } from './guest-frames.ts';
+import { DNS6, GUEST6, nd6Frame, ROUTER6, solicitedNode, words6 } from './guest6-frames.ts';
 import { TestLink } from './test-link.ts';
+
+/** The IPv6 side of the harnesses. */
+export const LINK6: Ipv6Link = { addresses: [{ words: words6(ROUTER6), prefixLen: 64 }], aliases: [words6(DNS6)] };
 
 /** A router's IP layer at 10.0.2.2 (DNS 10.0.2.3) on a test link, with one guest known. */
 export class IpHarness {
@@ -40,6 +44,13 @@ export class IpHarness {
   /** The guest asks for the router, as every guest does first. */
   introduce(spa = '10.0.2.15', srcMac?: string): void {
     this.link.receive(arpFrame({ spa, tpa: '10.0.2.2', ...(srcMac === undefined ? {} : { srcMac }) }));
+    this.link.take();
+  }
+
+  /** The same over IPv6: a guest asks for the router's global address. */
+  introduce6(src = GUEST6, srcMac?: string): void {
+    const option = srcMac === undefined ? {} : { srcMac };
+    this.link.receive(nd6Frame({ src, dst: solicitedNode(ROUTER6), target: ROUTER6, ...option }));
     this.link.take();
   }
 

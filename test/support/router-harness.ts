@@ -5,10 +5,14 @@ import { TimerWheel } from '../../src/core/timer-wheel.ts';
 import { Router, type RouterOptions } from '../../src/router/index.ts';
 import { MemoryLeaseStore } from '../../src/services/index.ts';
 import * as ipv4 from '../../src/wire/ipv4.ts';
+import * as ipv6 from '../../src/wire/ipv6.ts';
+import { WELL_KNOWN_PREFIX } from '../../src/wire/nat64.ts';
 import * as tcp from '../../src/wire/tcp.ts';
 import { FakeClock } from './fake-clock.ts';
 import { FakeHostNet } from './fake-host-net.ts';
 import { arpFrame, ROUTER_MAC, type Segment, tcpFrame } from './guest-frames.ts';
+import { GUEST6, nd6Frame, ROUTER6, solicitedNode, tcp6Frame } from './guest6-frames.ts';
+import { LINK6 } from './ip-harness.ts';
 import { TestLink } from './test-link.ts';
 
 const UPSTREAM = endpointIpv4(parseIpv4('198.51.100.53'), 53);
@@ -60,6 +64,14 @@ export class RouterHarness {
     this.link.take();
   }
 
+  /** The same over IPv6: a guest asks for the router's global address. */
+  introduce6(src = GUEST6, srcMac?: string): void {
+    const option = srcMac === undefined ? {} : { srcMac };
+    this.link.receive(nd6Frame({ src, dst: solicitedNode(ROUTER6), target: ROUTER6, ...option }));
+    this.settle();
+    this.link.take();
+  }
+
   /** Runs what was deferred to the end of the event loop's turn. */
   settle(): void {
     while (this.deferred.length > 0) for (const run of this.deferred.splice(0)) run();
@@ -88,7 +100,12 @@ export class RouterHarness {
   }
 }
 
-const L4 = 34;
+/** A router that serves IPv6 too (or only), with NAT64 at 64:ff9b::/96 and ::ffff:0:0/96, and one IPv6 guest known. */
+export function router6(options: Partial<RouterOptions> & { mtu?: number } = {}): RouterHarness {
+  const h = new RouterHarness({ ipv6: LINK6, nat64: [WELL_KNOWN_PREFIX], mappedV4: true, ...options });
+  h.introduce6();
+  return h;
+}
 
 /** The guest's side of one TCP connection, played by hand. */
 export class GuestTcp {
@@ -98,20 +115,23 @@ export class GuestTcp {
   /** Letters of the flags of each segment that came, in order. */
   readonly flags: string[] = [];
   private readonly h: RouterHarness;
-  private readonly base: Omit<Segment, 'flags'>;
+  private readonly base: { src: string; dst: string; sport: number; dport: number };
+  private readonly isIpv4: boolean;
 
-  constructor(h: RouterHarness, dst: string, dport: number, sport = 40_000, src = '10.0.2.15') {
+  constructor(h: RouterHarness, dst: string, dport: number, sport = 40_000, src?: string) {
     this.h = h;
     this.seq = 1000;
-    this.base = { src, dst, sport, dport };
+    this.isIpv4 = !dst.includes(':');
+    this.base = { src: src ?? (this.isIpv4 ? '10.0.2.15' : GUEST6), dst, sport, dport };
   }
 
   /** Sends a segment and takes in what the router answers. */
-  send(flags: string, data?: Uint8Array): void {
+  send(flags: string, data?: Uint8Array, options?: Uint8Array): void {
     const ack = flags.includes('A') ? this.ack : 0;
-    const f = tcpFrame({ ...this.base, flags, seq: this.seq, ack, ...(data === undefined ? {} : { data }) });
+    const more = { ...(data === undefined ? {} : { data }), ...(options === undefined ? {} : { options }) };
+    const segment: Segment = { ...this.base, flags, seq: this.seq, ack, ...more };
     this.seq = (this.seq + (data?.length ?? 0) + (/[SF]/.test(flags) ? 1 : 0)) >>> 0;
-    this.take(this.h.send(f));
+    this.take(this.h.send(this.isIpv4 ? tcpFrame(segment) : tcp6Frame(segment)));
   }
 
   /** Takes in what the router has sent. */
@@ -122,17 +142,20 @@ export class GuestTcp {
 
   private take(frames: Uint8Array[]): void {
     for (const f of frames) {
-      if (f[12] !== 8 || f[13] !== 0 || ipv4.protocol(f, 14) !== ipv4.PROTO_TCP) continue;
-      if (tcp.dstPort(f, L4) !== this.base.sport) continue;
-      const bits = tcp.flags(f, L4);
+      const l4 = this.isIpv4 ? 34 : 54;
+      const isOurs = this.isIpv4
+        ? f[12] === 8 && f[13] === 0 && ipv4.protocol(f, 14) === ipv4.PROTO_TCP
+        : f[12] === 0x86 && f[20] === ipv4.PROTO_TCP;
+      if (!isOurs || tcp.dstPort(f, l4) !== this.base.sport) continue;
+      const bits = tcp.flags(f, l4);
       this.flags.push(
         [...'FSRPA'].filter((c) => bits & { F: tcp.FIN, S: tcp.SYN, R: tcp.RST, P: tcp.PSH, A: tcp.ACK }[c]!).join(''),
       );
-      const from = L4 + tcp.dataOffset(f, L4);
-      const end = 14 + ipv4.totalLen(f, 14);
+      const from = l4 + tcp.dataOffset(f, l4);
+      const end = this.isIpv4 ? 14 + ipv4.totalLen(f, 14) : 54 + ipv6.payloadLen(f, 14);
       const len = end - from + (bits & (tcp.SYN | tcp.FIN) ? 1 : 0);
-      if (bits & tcp.SYN) this.ack = tcp.seq(f, L4);
-      if (tcp.seq(f, L4) === this.ack) {
+      if (bits & tcp.SYN) this.ack = tcp.seq(f, l4);
+      if (tcp.seq(f, l4) === this.ack) {
         this.received.push(...f.subarray(from, end));
         this.ack = (this.ack + len) >>> 0;
       }

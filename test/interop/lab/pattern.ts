@@ -1,7 +1,10 @@
 // Reproducible bytes that do not compress and do not repeat: the key stream of AES-128-CTR under a zero key. Both ends
 // of a transfer can make them, so that a digest can be compared without keeping the data.
 import { createCipheriv, createHash } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 
 const CHUNK = 64 * 1024;
 
@@ -23,3 +26,10 @@ export function patternDigest(total: number): string {
 
 /** The first `total` bytes of the pattern. */
 export const pattern = (total: number): Buffer => Buffer.concat([...chunks(total)]);
+
+/** Writes the first `total` bytes of the pattern to a file in `dir`; its path. */
+export async function patternFile(dir: string, total: number): Promise<string> {
+  const file = join(dir, `pattern.${total}`);
+  await pipeline(patternStream(total), createWriteStream(file));
+  return file;
+}
