@@ -203,7 +203,7 @@ export const SLIRPVDE: CommandSpec = {
       added: true,
       argument: { kind: 'required', name: 'PREFIX|off' },
       group: IPV6,
-      help: 'IPv6 addresses that stand for IPv4 ones (RFC 6052), by which guests reach IPv4 without having it',
+      help: 'addresses of IPv6 that stand for IPv4 ones (RFC 6052), by which guests reach IPv4 without having it',
       details:
         'PREFIX/LEN with 32, 40, 48, 56, 64 or 96 bits. ::ffff:a.b.c.d is taken for a.b.c.d too unless this is off.',
       defaultText: '64:ff9b::/96',
@@ -649,7 +649,7 @@ export const SLIRPVDE: CommandSpec = {
     },
     {
       command: 'slirpvde -H2001:db8::1/64 -r /tmp/vde.ctl',
-      what: 'Guests have IPv6 only, and reach IPv4 through NAT64 and DNS64, also from a host without IPv6.',
+      what: 'Guests have IPv6 only, and reach IPv4 through NAT64 and DNS64.',
     },
     {
       command: 'slirpvde --dhcp --qemu-stream /tmp/qemu.sock',

@@ -200,7 +200,7 @@ for (const kind of SWITCHES) {
     writeFileSync(config, 'duid\noption dhcp6_name_servers, dhcp6_domain_search\nipv6rs\nia_na\n');
     const child = guest.space.start(['dhcpcd', '-6', '-B', '-d', '-f', config, '-c', hook, 'tap0']);
     await until(
-      () => /BOUND6[^]*new_dhcp6_name_servers/.test(lab.read('dhcpcd6.out')),
+      () => /BOUND6.*new_dhcp6_name_servers/s.test(lab.read('dhcpcd6.out')),
       25_000,
       () => `dhcpcd is bound: ${child.stderr}`,
     );
