@@ -10,5 +10,5 @@ export {
   LinkAddresses,
   maskWord,
 } from './link-addresses.ts';
-export { type Neighbor, NeighborState } from './neighbor.ts';
+export { type Neighbor, NeighborState, type Station } from './neighbor.ts';
 export { IpPath } from './path.ts';

@@ -11,7 +11,10 @@
 //
 // An entry that is silent and not used simply stays REACHABLE in name; it is probed when the next packet is sent to it:
 // what RFC 4861 calls STALE, without the wait of DELAY, since everything that a guest sends confirms its entry here.
-// Bounds: MAX_ENTRIES in all, MAX_INCOMPLETE unresolved, MAX_WAITING packets each, 100 solicitations per second. A full
+// A station has any number of addresses (IPv6 ones above all). Entries of one MAC address share a Station, by which the
+// router counts what one guest may have; an entry keeps its station while it carries flows.
+//
+// Bounds: MAX_ENTRIES in all, MAX_PER_STATION of one MAC address (its own oldest makes room), MAX_INCOMPLETE unresolved, MAX_WAITING packets each, 100 solicitations per second. A full
 // table evicts the oldest unresolved entry, then the entry that was silent for longest and carries no flows.
 //
 // The cache knows no messages: `solicit` is given by the IP layer and sends ARP requests (or neighbor solicitations).
@@ -27,6 +30,7 @@ export const NeighborState = { Incomplete: 0, Reachable: 1, Probe: 2 } as const;
 export type NeighborState = (typeof NeighborState)[keyof typeof NeighborState];
 
 const MAX_ENTRIES = 1024;
+const MAX_PER_STATION = 64;
 const MAX_INCOMPLETE = 256;
 const MAX_WAITING = 3;
 const REACHABLE_MS = 60_000;
@@ -34,6 +38,18 @@ const RETRANS_MS = 1000; // RFC 4861 section 10, RETRANS_TIMER
 const MAX_SOLICITS = 3; // RFC 4861 section 10, MAX_MULTICAST_SOLICIT and MAX_UNICAST_SOLICIT
 const SOLICITS_PER_SECOND = 100;
 const BUCKETS = 1024;
+
+/** What has one or more of the addresses: a MAC address, or something not known yet. */
+export class Station {
+  /** MAC address as one number; -1: not known. */
+  readonly mac: number;
+  /** Entries of it. */
+  entries = 0;
+
+  constructor(mac: number) {
+    this.mac = mac;
+  }
+}
 
 /** One guest address and the station that has it. */
 export class Neighbor {
@@ -47,6 +63,7 @@ export class Neighbor {
   /** MAC address: first two bytes, last four bytes (signed). */
   macHi = 0;
   macLo = 0;
+  station: Station = new Station(-1);
   state: NeighborState = NeighborState.Incomplete;
   /** Grows with every change of MAC or state: prepared headers compare it instead of the address. */
   version = 1;
@@ -100,6 +117,7 @@ export class NeighborCache {
   private readonly solicit: (n: Neighbor, unicast: boolean) => void;
   private readonly release: (n: Neighbor, frame: Uint8Array) => void;
   private readonly timer: Timer;
+  private readonly stations = new Map<number, Station>();
   /** Entries that are being asked for, INCOMPLETE or PROBE. */
   private readonly pending = new Set<Neighbor>();
   private incomplete = 0;
@@ -143,7 +161,11 @@ export class NeighborCache {
    * Returns the entry when it is (or now became) that station's, else null: the claim is being checked.
    */
   heard(w0: number, w1: number, w2: number, w3: number, macHi: number, macLo: number, now: number): Neighbor | null {
-    const n = this.find(w0, w1, w2, w3) ?? this.insert(w0, w1, w2, w3);
+    let n = this.find(w0, w1, w2, w3);
+    if (n === null) {
+      if (!this.makeStationRoom(macHi, macLo)) return null;
+      n = this.insert(w0, w1, w2, w3);
+    }
     if (n === null) return null;
     if (n.state === NeighborState.Incomplete) {
       this.adopt(n, macHi, macLo, now);
@@ -208,12 +230,46 @@ export class NeighborCache {
       return null;
     }
     const n = new Neighbor(w0, w1, w2, w3);
+    n.station.entries = 1;
     const bucket = this.bucket(w0, w1, w2, w3);
     n.bucketNext = this.buckets[bucket] ?? null;
     this.buckets[bucket] = n;
     this.entries++;
     this.incomplete++;
     return n;
+  }
+
+  /** Room for one more entry of a station, at the cost of its own oldest; false: all of them carry flows. */
+  private makeStationRoom(macHi: number, macLo: number): boolean {
+    const station = this.stations.get(macNumber(macHi, macLo));
+    if (station === undefined || station.entries < MAX_PER_STATION) return true;
+    let victim: Neighbor | null = null;
+    for (const n of this) {
+      if (n.station === station && n.flows === 0 && (victim === null || older(n, victim))) victim = n;
+    }
+    if (victim === null) this.drops[Drop.NeighborTableFull]!++;
+    else this.remove(victim);
+    return victim !== null;
+  }
+
+  /** Moves an entry to another station, or (null) out of its own. */
+  private attach(n: Neighbor, station: Station | null): void {
+    if (n.station === station) return;
+    if (--n.station.entries === 0) this.stations.delete(n.station.mac);
+    if (station === null) return;
+    n.station = station;
+    station.entries++;
+  }
+
+  /** The station of a MAC address, made when it is new. */
+  private stationOf(macHi: number, macLo: number): Station {
+    const mac = macNumber(macHi, macLo);
+    let station = this.stations.get(mac);
+    if (station === undefined) {
+      station = new Station(mac);
+      this.stations.set(mac, station);
+    }
+    return station;
   }
 
   private evict(): boolean {
@@ -240,12 +296,14 @@ export class NeighborCache {
     this.dropWaiting(n);
     this.pending.delete(n);
     n.version++;
+    this.attach(n, null);
   }
 
   private adopt(n: Neighbor, macHi: number, macLo: number, now: number): void {
     if (!n.resolved) this.incomplete--;
     n.macHi = macHi;
     n.macLo = macLo;
+    if (n.flows === 0) this.attach(n, this.stationOf(macHi, macLo));
     n.state = NeighborState.Reachable;
     n.heardAt = now;
     n.claimed = false;
@@ -317,6 +375,8 @@ export class NeighborCache {
     n.waiting.length = 0;
   }
 }
+
+const macNumber = (hi: number, lo: number): number => (hi & 0xffff) * 2 ** 32 + (lo >>> 0);
 
 /** Order of eviction: unresolved before resolved, then the one silent for longer. */
 const older = (a: Neighbor, b: Neighbor): boolean => (a.resolved !== b.resolved ? !a.resolved : a.heardAt < b.heardAt);

@@ -1,25 +1,25 @@
 // The descriptors that flows may use, shared by TCP, UDP and ICMP, and shared fairly between guests.
 //
 //   all flows    at most `total`; the process keeps the rest of its descriptors for DNS, forwards and guests' connections
-//   one guest    at most a quarter of it while other guests have flows too
+//   one guest    at most a quarter of it while other guests have flows too; a guest is a station, whatever its addresses
 //
 // When a new flow has no room, the flow without an end of its own (ICMP echo, UDP) that was idle for longest makes room:
 // one of the same guest when that guest is over its share, else one of the guest that has most of them.
 // Connections never make room: a new flow is refused when there is nothing else to end.
 
-import type { Neighbor } from '../ip/index.ts';
+import type { Neighbor, Station } from '../ip/index.ts';
 
 /** A table whose flows may be ended to make room. */
 export interface FlowDonor {
   /** Ends the flow that was idle for longest, of `guest`, or (null) of the guest with most. False: there is none. */
-  give(guest: Neighbor | null): boolean;
+  give(guest: Station | null): boolean;
 }
 
 export class FlowBudget {
   readonly total: number;
   /** Descriptors of one guest while others are active. */
   readonly share: number;
-  private readonly counts = new Map<Neighbor, number>();
+  private readonly counts = new Map<Station, number>();
   private readonly donors: FlowDonor[] = [];
   private open = 0;
 
@@ -45,7 +45,7 @@ export class FlowBudget {
   }
 
   /** Room for one more flow of `guest`, perhaps at the cost of another; false: the flow must be refused. */
-  makeRoom(guest: Neighbor): boolean {
+  makeRoom({ station: guest }: Neighbor): boolean {
     const own = this.counts.get(guest) ?? 0;
     const others = this.counts.size - (own > 0 ? 1 : 0);
     if (own >= this.share && others > 0) return this.take(guest);
@@ -53,19 +53,19 @@ export class FlowBudget {
   }
 
   /** A flow of `guest` has a descriptor from now on. */
-  add(guest: Neighbor): void {
+  add({ station: guest }: Neighbor): void {
     this.open++;
     this.counts.set(guest, (this.counts.get(guest) ?? 0) + 1);
   }
 
-  remove(guest: Neighbor): void {
+  remove({ station: guest }: Neighbor): void {
     this.open--;
     const left = this.counts.get(guest)! - 1;
     if (left > 0) this.counts.set(guest, left);
     else this.counts.delete(guest);
   }
 
-  private take(guest: Neighbor | null): boolean {
+  private take(guest: Station | null): boolean {
     for (const donor of this.donors) if (donor.give(guest)) return true;
     return false;
   }

@@ -8,7 +8,7 @@
 import { Endpoint } from '../core/address.ts';
 import type { Timer, TimerWheel } from '../core/timer-wheel.ts';
 import { TupleTable } from '../core/tuple-table.ts';
-import type { Neighbor } from '../ip/index.ts';
+import type { Neighbor, Station } from '../ip/index.ts';
 import type { FlowBudget, FlowDonor } from './flow-budget.ts';
 import { admitsGuest, type FlowFilter, type FlowKind, type FlowPage, type FlowView } from './flow-view.ts';
 
@@ -64,7 +64,7 @@ export class FlowTable<F extends IdleFlow> implements FlowDonor {
   private readonly wheel: TimerWheel;
   private readonly budget: FlowBudget | null;
   /** Flows of each guest in this table. */
-  private readonly counts = new Map<Neighbor, number>();
+  private readonly counts = new Map<Station, number>();
   private nextSerial = 1;
   private oldest: IdleFlow | null = null;
   private youngest: IdleFlow | null = null;
@@ -107,21 +107,21 @@ export class FlowTable<F extends IdleFlow> implements FlowDonor {
    * there is none, and the flow must be refused.
    */
   makeRoom(guest: Neighbor): boolean {
-    if (this.table.size >= this.capacity && !this.give(this.largestHolder(guest))) return false;
+    if (this.table.size >= this.capacity && !this.give(this.largestHolder(guest.station))) return false;
     return this.budget === null || this.budget.makeRoom(guest);
   }
 
-  give(guest: Neighbor | null): boolean {
+  give(guest: Station | null): boolean {
     const holder = guest ?? this.largestHolder(null);
     if (holder === null || !this.counts.has(holder)) return false;
     let flow = this.oldest;
-    while (flow !== null && flow.guest !== holder) flow = flow.younger;
+    while (flow !== null && flow.guest.station !== holder) flow = flow.younger;
     this.remove(flow as F);
     return true;
   }
 
   /** The guest with most flows in the table; `preferred` if it is one of several. */
-  private largestHolder(preferred: Neighbor | null): Neighbor | null {
+  private largestHolder(preferred: Station | null): Station | null {
     let holder = preferred;
     let most = preferred === null ? 0 : (this.counts.get(preferred) ?? 0);
     for (const [guest, count] of this.counts) {
@@ -139,7 +139,8 @@ export class FlowTable<F extends IdleFlow> implements FlowDonor {
     flow.slot = slot;
     const k = flow.key;
     this.table.set(k[0]!, k[1]!, k[2]!, k[3]!, k[4]!, k[5]!, k[6]!, k[7]!, k[8]!, slot);
-    this.counts.set(flow.guest, (this.counts.get(flow.guest) ?? 0) + 1);
+    const { station } = flow.guest;
+    this.counts.set(station, (this.counts.get(station) ?? 0) + 1);
     flow.guest.flows++;
     this.budget?.add(flow.guest);
     flow.serial = this.nextSerial++;
@@ -169,9 +170,10 @@ export class FlowTable<F extends IdleFlow> implements FlowDonor {
     this.unlink(flow);
     flow.guest.flows--;
     this.budget?.remove(flow.guest);
-    const left = this.counts.get(flow.guest)! - 1;
-    if (left > 0) this.counts.set(flow.guest, left);
-    else this.counts.delete(flow.guest);
+    const { station } = flow.guest;
+    const left = this.counts.get(station)! - 1;
+    if (left > 0) this.counts.set(station, left);
+    else this.counts.delete(station);
     flow.release();
   }
 

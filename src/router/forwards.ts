@@ -2,7 +2,8 @@
 //
 // TCP  every accepted client becomes a flow of TcpNat.
 // UDP  every client of a forward becomes a flow keyed by what the guest sees: its own address and port where the guest
-//      can be shown them, else the gateway with a port of its own. The guest's answers to that pair leave by the
+//      can be shown them (an IPv4 client by an IPv6 guest: under the NAT64 prefix), else the gateway with a port of its
+//      own. The families of both sides may differ. The guest's answers to that pair leave by the
 //      listening socket. Clients are forgotten when idle, like mappings.
 //
 // A forward is one port or a range of them, opened together or not at all: a port that cannot be had is an error of the
@@ -14,7 +15,7 @@
 // Removal closes the listening sockets. TCP flows go on; clients of a UDP forward end with the socket they share.
 // Bounds: MAX_FORWARDS, MAX_RANGE ports each, `maxListeners` sockets and MAX_CLIENTS UDP clients in all.
 
-import { Endpoint, endpointIpv4 } from '../core/address.ts';
+import { Endpoint } from '../core/address.ts';
 import { Drop } from '../core/drop.ts';
 import { VdeError } from '../core/errors.ts';
 import type { Packet } from '../core/packet.ts';
@@ -25,7 +26,7 @@ import * as udp from '../wire/udp.ts';
 import type { RouterContext } from './context.ts';
 import { FlowTable, IdleFlow } from './flow-table.ts';
 import { tellGuest } from './icmp-relay.ts';
-import { isPresentable } from './presentable.ts';
+import { presentAs } from './presentable.ts';
 import { Quote } from './quote.ts';
 import type { TcpNat } from './tcp-nat.ts';
 import type { UdpNat } from './udp-nat.ts';
@@ -58,8 +59,8 @@ export interface ForwardView {
   readonly misses: number;
 }
 
-/** What forwards need to know of the guests' names: the address of a name now, unsigned, or -1. */
-export type ResolveGuest = (name: string) => number;
+/** What forwards need to know of the guests' names: the address of a name now (the port does not count), or null. */
+export type ResolveGuest = (name: string) => Endpoint | null;
 
 class Forward {
   readonly id: number;
@@ -232,12 +233,12 @@ export class Forwards {
 
   /** Why a rule cannot be added, or an empty text. */
   private refusal(rule: ForwardRule): string {
-    const { ip } = this.context;
-    const address = rule.guest.w3 >>> 0;
-    if (isAddressed(rule)) {
-      if (!ip.own.isOnLink4(address | 0) || ip.own.isReserved4(address | 0))
-        return `${rule.guest.host} is not the address of a host in the guest network`;
-      if (ip.own.isLocal4(address | 0)) return `${rule.guest.host} is an address of the router, not of a guest`;
+    const { own } = this.context.ip;
+    const { w0, w1, w2, w3, host } = rule.guest;
+    if (isAddressed(rule) && !own.isGuest(w0, w1, w2, w3)) {
+      return own.isLocal(w0, w1, w2, w3)
+        ? `${host} is an address of the router, not of a guest`
+        : `${host} is not the address of a host in the guest network`;
     }
     const count = portsOf(rule);
     if (count < 1 || count > MAX_RANGE) return `a range has 1 to ${MAX_RANGE} ports`;
@@ -249,14 +250,14 @@ export class Forwards {
   /** Opens one port of a range; where it listens. */
   private async open(forward: Forward, offset: number): Promise<Endpoint> {
     const { host } = this.context;
-    const { protocol, listen, guest } = forward.rule;
+    const { protocol, listen } = forward.rule;
     const at = new Endpoint().copy(listen);
     at.port = listen.port === 0 ? 0 : listen.port + offset;
     if (protocol === 'tcp') {
       const listener = await host.listenTcp(at, (client) => {
-        const guest3 = this.guestOf(forward);
-        if (guest3 === 0) client.reset();
-        else this.tcp.openInward(client, endpointIpv4(guest3, guest.port + offset));
+        const guest = this.guestOf(forward, offset);
+        if (guest === null) client.reset();
+        else this.tcp.openInward(client, guest);
       });
       forward.sockets.push(listener);
       at.port = listener.local.port;
@@ -269,18 +270,20 @@ export class Forwards {
     return at;
   }
 
-  /** The guest's address for a new client, which is counted; 0 when it is not known. */
-  private guestOf(forward: Forward): number {
+  /** The guest and its port for a new client, which is counted; null when it is not known. */
+  private guestOf(forward: Forward, offset: number): Endpoint | null {
     const { guest, guestName = null } = forward.rule;
-    const address = guestName === null ? guest.w3 >>> 0 : this.resolve(guestName);
-    if (address > 0) {
+    const found = guestName === null ? guest : this.resolve(guestName);
+    if (found !== null) {
       forward.hits++;
-      return address | 0;
+      const at = new Endpoint().copy(found);
+      at.port = guest.port + offset;
+      return at;
     }
     forward.misses++;
     this.context.drops[Drop.ForwardUnresolved]!++;
     this.context.log('forward-unresolved', `forward ${forward.id}: no guest is known as ${guestName}`);
-    return 0;
+    return null;
   }
 
   // ---- UDP
@@ -343,9 +346,8 @@ export class Forwards {
   private admit(port: UdpPort, client: Endpoint): ForwardClient | null {
     const { ip } = this.context;
     const { forward, offset } = port;
-    const guest3 = this.guestOf(forward);
-    if (guest3 === 0) return null;
-    const guest = endpointIpv4(guest3, forward.rule.guest.port + offset);
+    const guest = this.guestOf(forward, offset);
+    if (guest === null) return null;
     const neighbor = ip.neighbors.resolve(guest.w0, guest.w1, guest.w2, guest.w3);
     const shown = neighbor === null ? null : this.shownAs(guest, client);
     if (neighbor === null || shown === null || !this.clients.makeRoom(neighbor)) return null;
@@ -358,12 +360,15 @@ export class Forwards {
   }
 
   private shownAs(guest: Endpoint, client: Endpoint): Endpoint | null {
-    const { ip, random } = this.context;
-    const shown = new Endpoint().copy(client);
-    if (isPresentable(client, ip) && this.isFree(guest, shown)) return shown;
+    const { ip, random, translation } = this.context;
+    const own = presentAs(ip, translation, guest.isIpv4, translation.preferred, client);
+    if (own !== null && this.isFree(guest, own)) return own;
+    const gateway = ip.own.sourceFor(guest.w0, guest.w1, guest.w2, guest.w3);
+    if (gateway === null) return null;
+    const shown = new Endpoint().copy(gateway);
     for (let tries = 0; tries < 64; tries++) {
-      const port = tries === 0 && client.port >= 1024 ? client.port : 49152 + (random() & 16383);
-      if (this.isFree(guest, shown.setIpv4(ip.own.networks[0]!.address, port))) return shown;
+      shown.port = tries === 0 && client.port >= 1024 ? client.port : 49152 + (random() & 16383);
+      if (this.isFree(guest, shown)) return shown;
     }
     return null;
   }

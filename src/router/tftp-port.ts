@@ -27,7 +27,7 @@ export class TftpPort {
 
   /** A datagram to the router; false when it is not for this service. */
   datagram(p: Packet): boolean {
-    if (p.l2Group || p.src3 === 0) return false;
+    if (p.l2Group || (p.isIpv4 && p.src3 === 0)) return false;
     // Only where answers come from: the gateway's address in the client's network.
     const own = this.own.sourceFor(p.src0, p.src1, p.src2, p.src3);
     if (own === null || p.dst3 !== own.w3 || p.dst2 !== own.w2 || p.dst1 !== own.w1 || p.dst0 !== own.w0) return false;

@@ -145,7 +145,7 @@ export class UdpNat implements PacketHandler {
     if (this.service?.(p) === true) return;
     const dstPort = udp.dstPort(p.b, p.l4);
     const srcPort = udp.srcPort(p.b, p.l4);
-    if (p.src3 === 0 || p.l2Group) {
+    if ((isIpv4 && p.src3 === 0) || p.l2Group) {
       drops[isIpv4 ? Drop.Ipv4BadDestination : Drop.Ipv6BadDestination]!++;
       return;
     }

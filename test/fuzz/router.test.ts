@@ -2,9 +2,20 @@ import test from 'ava';
 import fc from 'fast-check';
 import { parseEndpoint } from '../../src/core/address.ts';
 import { Drop } from '../../src/core/drop.ts';
+import * as icmpv6 from '../../src/wire/icmpv6.ts';
 import { frame, frameNames } from '../support/frames.ts';
 import { arpFrame, echoFrame, tcpFrame, udpFrame } from '../support/guest-frames.ts';
-import { RouterHarness } from '../support/router-harness.ts';
+import {
+  echo6Frame,
+  fragments6,
+  GUEST6,
+  nd6Frame,
+  ROUTER6,
+  solicitedNode,
+  tcp6Frame,
+  udp6Frame,
+} from '../support/guest6-frames.ts';
+import { type RouterHarness, router6 } from '../support/router-harness.ts';
 
 const bytes = (n: number): Uint8Array => Uint8Array.from({ length: n }, (_, i) => i);
 
@@ -18,10 +29,36 @@ const SEEDS: Uint8Array[] = [
   ...['S', 'SA', 'A', 'AP', 'AF', 'R', 'RA'].map((flags) =>
     tcpFrame({ dst: '192.0.2.1', sport: 4000, dport: 80, flags, seq: 1000, ack: 2000, data: bytes(40) }),
   ),
+  nd6Frame({ dst: solicitedNode(ROUTER6), target: ROUTER6 }),
+  nd6Frame({ dst: ROUTER6, type: icmpv6.TYPE_NEIGHBOR_ADVERTISEMENT, target: GUEST6, flags: 0x60 }),
+  echo6Frame({ dst: '64:ff9b::c000:201', id: 1, seq: 1, data: bytes(20) }),
+  ...['2001:db8:ffff::1', '64:ff9b::c000:201', '::ffff:192.0.2.1', ROUTER6].flatMap((dst) => [
+    udp6Frame({ dst, sport: 5000, dport: 7, data: bytes(30) }),
+    ...['S', 'A', 'AP', 'AF', 'R'].map((flags) =>
+      tcp6Frame({ dst, sport: 4000, dport: 80, flags, seq: 1000, ack: 2000, data: bytes(40) }),
+    ),
+  ]),
+  ...fragments6(udp6Frame({ dst: '64:ff9b::c000:201', sport: 5000, dport: 7, data: bytes(2000) })),
 ];
+
+/** The same of an IPv6 packet without extension headers. */
+function mend6(f: Uint8Array): void {
+  const l4 = 54;
+  const at = f[20] === 6 ? l4 + 16 : f[20] === 17 ? l4 + 6 : f[20] === 58 ? l4 + 2 : -1;
+  const end = Math.min(f.length, l4 + ((f[18]! << 8) | f[19]!));
+  if (at < 0 || at + 2 > end) return;
+  f[at] = f[at + 1] = 0;
+  let sum = f[20]! + end - l4;
+  for (let i = 22; i < l4; i += 2) sum += (f[i]! << 8) | f[i + 1]!;
+  for (let i = l4; i < end; i++) sum += i % 2 === 0 ? f[i]! << 8 : f[i]!;
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  f[at] = (~sum >>> 8) & 255;
+  f[at + 1] = ~sum & 255;
+}
 
 /** Puts lengths and checksums right as far as they are there, so that a mutation gets past the first check. */
 function mend(f: Uint8Array): void {
+  if (f.length >= 54 && f[12] === 0x86 && f[13] === 0xdd) mend6(f);
   if (f.length < 34 || f[12] !== 8 || f[13] !== 0) return;
   const headerLen = (f[14]! & 15) * 4;
   if (headerLen < 20 || 14 + headerLen > f.length) return;
@@ -44,6 +81,13 @@ function mend(f: Uint8Array): void {
   f[at + 1] = ~sum & 255;
 }
 
+/** A datagram from the server that the latest socket sent to. */
+function deliver(h: RouterHarness): void {
+  const socket = h.host.udp.at(-1);
+  if (socket !== undefined)
+    socket.deliver(parseEndpoint(socket.family === 4 ? '192.0.2.1' : '2001:db8:ffff::1', 7), bytes(100));
+}
+
 const mutation = fc.tuple(
   fc.nat(SEEDS.length - 1),
   fc.array(fc.tuple(fc.nat(120), fc.nat(255)), { maxLength: 5 }),
@@ -54,7 +98,7 @@ const mutation = fc.tuple(
 test('mutated frames in any order, with a host that answers at random: no exception, no stuck flow, bounded tables', (t) => {
   fc.assert(
     fc.property(fc.array(mutation, { minLength: 50, maxLength: 400 }), fc.infiniteStream(fc.nat(9)), (frames, host) => {
-      const h = new RouterHarness({ maxFlows: 64 });
+      const h = router6({ maxFlows: 64 });
       const events = host[Symbol.iterator]();
       for (const [seed, changes, fix, cut] of frames) {
         const f = SEEDS[seed]!.slice(0, cut ?? undefined);
@@ -67,7 +111,7 @@ test('mutated frames in any order, with a host that answers at random: no except
         else if (s !== undefined && event === 1) s.fail('ECONNRESET');
         else if (s !== undefined && event === 2 && s.state === 'connected') s.data(bytes(3000));
         else if (s !== undefined && event === 3 && s.state === 'connected') s.eof();
-        else if (event === 4) h.host.udp.at(-1)?.deliver(parseEndpoint('192.0.2.1', 7), bytes(100));
+        else if (event === 4) deliver(h);
         else if (event === 5) h.host.pings.at(-1)?.reply();
         else if (event === 6) h.advance(event * 37);
         h.settle();

@@ -461,6 +461,20 @@ test('packets to an unknown guest wait for its advertisement, and are dropped wh
   t.is(h.dropped(Drop.NeighborUnreachable), 1);
 });
 
+test('a station has 64 addresses: its own oldest without flows make room, those of others stay', (t) => {
+  const h = new IpHarness({ ipv6: LINK6 });
+  h.introduce6(GUEST6, A);
+  for (let i = 0; i < 200; i++) {
+    h.advance(1);
+    h.link.receive(udp6Frame({ ...UDP, srcMac: B, src: `2001:db8:2::b:${i}`, dst: WORLD }));
+    if (i === 0) h.ip.neighbors.find(...words6('2001:db8:2::b:0'))!.flows++;
+  }
+  t.is(h.ip.neighbors.size, 65);
+  t.not(h.ip.neighbors.find(...words6(GUEST6)), null);
+  t.not(h.ip.neighbors.find(...words6('2001:db8:2::b:0')), null, 'it has a flow');
+  t.is(h.ip.neighbors.find(...words6('2001:db8:2::b:1')), null);
+});
+
 test('router solicitations reach whoever advertises; its messages leave with hop limit 255', (t) => {
   const h = new IpHarness({ ipv6: LINK6 });
   const seen: string[] = [];

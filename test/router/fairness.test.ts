@@ -3,7 +3,8 @@ import { descriptorShares } from '../../src/cli/descriptors.ts';
 import { parseEndpoint } from '../../src/core/address.ts';
 import { Drop } from '../../src/core/drop.ts';
 import { echoFrame, tcpFrame, udpFrame } from '../support/guest-frames.ts';
-import { RouterHarness } from '../support/router-harness.ts';
+import { udp6Frame } from '../support/guest6-frames.ts';
+import { RouterHarness, router6 } from '../support/router-harness.ts';
 
 const OTHER = { src: '10.0.2.16', srcMac: '52:54:00:00:00:16' };
 const open = (h: RouterHarness): number =>
@@ -36,6 +37,28 @@ test('one guest alone may use all its kind allows, a quarter of all once others 
   const guests = h.router.flows({ kinds: ['udp'], limit: 1000 }).flows.map((f) => f.guest.split(':')[0]);
   t.is(guests.filter((g) => g === OTHER.src).length, 25);
   t.is(guests.filter((g) => g !== OTHER.src).length, 25);
+});
+
+test('a guest is a station: many IPv6 addresses have one share, both families of one guest are no two guests', (t) => {
+  const h = router6({ maxFlows: 100 });
+  const from = (i: number): { src: string; srcMac: string } => ({
+    src: `2001:db8:2::${i + 1000}`,
+    srcMac: OTHER.srcMac,
+  });
+  const send = (i: number): void =>
+    void h.send(udp6Frame({ ...from(i), dst: '64:ff9b::c000:201', sport: 5000, dport: 7 }));
+  for (let i = 0; i < 30; i++) send(i);
+  h.introduce(OTHER.src, OTHER.srcMac);
+  flood(h, 60, OTHER);
+  t.is(h.router.udpNat.size, 50, 'alone it may use all its kind allows');
+  t.is(h.router.budget.guests, 1);
+  flood(h, 1);
+  for (let i = 0; i < 30; i++) send(i);
+  t.is(h.router.budget.guests, 2);
+  flood(h, 25);
+  const guests = h.router.flows({ kinds: ['udp'], limit: 1000 }).flows.map((f) => f.guest);
+  t.is(guests.filter((g) => g.startsWith('10.0.2.15:')).length, 25);
+  t.is(guests.length, 50);
 });
 
 test('when all is used, TCP takes the place of UDP, but not of other connections', (t) => {

@@ -172,6 +172,7 @@ export class FakeUdp implements HostUdp {
 
   send(to: Endpoint, b: Uint8Array, off: number, len: number, ttl = 0): void {
     if (this.closed) throw new Error('FakeUdp.send: the socket is closed');
+    if (to.isIpv4 !== (this.family === 4)) throw new Error(`FakeUdp.send: ${to} by a socket of IPv${this.family}`);
     this.sent.push({ to: copyOf(to), bytes: copyBytes(b, off, off + len), ttl });
   }
   close(): void {
