@@ -48,6 +48,8 @@ function slirpvdeTable(): readonly ConsoleEntry[] {
     aliases: [],
     hostLoopback: false,
     dns: { address: network.address, upstreams: { servers: () => [], suspect: () => {} } },
+    ipv6: { addresses: [] },
+    dhcp6: { networks: [], dns: [], search: () => [], pool: null },
     dhcp: { network, dns: [], poolStart: 0x0a00020f, store: new MemoryLeaseStore() },
     maxFlows: 1,
     log: () => {},
@@ -84,7 +86,9 @@ export const CONSOLES: readonly ConsoleDoc[] = [
     prompt: 'slirpvde',
     entries: slirpvdeTable(),
     events: Object.values(EVENTS),
-    notes: ['`lease` is there with DHCP only, `port` and `hash` only while slirpvde is the switch too.'],
+    notes: [
+      '`lease` is there with DHCP only, `lease6` with IPv6 only, `port` and `hash` only while slirpvde is the switch too.',
+    ],
   },
 ];
 

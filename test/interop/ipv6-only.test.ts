@@ -12,7 +12,8 @@ const DNS6 = '2001:db8:2::3';
 /** SERVER, 198.51.100.2, behind the translator. */
 const SERVER64 = '64:ff9b::c633:6402';
 const BYTES = 3_000_000;
-const IPERF_SEC = '2';
+const IPERF_SEC = '1';
+const ROUNDS = 3;
 
 /** Waits until the guest has made itself an address, and has a default route. */
 async function configured(guest: Guest): Promise<void> {
@@ -152,14 +153,18 @@ cost.test('iperf3 by IPv4, IPv6 and NAT64: none is far behind', ['iperf3'], asyn
   await configured(guest);
   const server = lab.server.start(['iperf3', '-s', '--forceflush']);
   await server.until((child) => child.stdout.includes('listening'), 5000, 'iperf3 listens');
-  for (const way of [[], ['-R']]) {
-    const four = await iperf(guest, ['-c', SERVER, ...way]);
-    const six = await iperf(guest, ['-c', '2001:db8:99::2', ...way]);
-    const translated = await iperf(guest, ['-c', SERVER64, ...way]);
-    const text = [four, six, translated].map((rate) => rate.toFixed(2)).join(' : ');
-    t.log(`${way.length === 0 ? 'from' : 'to'} the guest, Gbit/s, IPv4 : IPv6 : NAT64 = ${text}`);
+  const ways = [SERVER, '2001:db8:99::2', SERVER64];
+  for (const direction of [[], ['-R']]) {
+    const best = ways.map(() => 0);
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const [i, to] of ways.entries()) best[i] = Math.max(best[i]!, await iperf(guest, ['-c', to, ...direction]));
+    }
+    const text = best.map((rate) => rate.toFixed(2)).join(' : ');
+    t.log(
+      `${direction.length === 0 ? 'from' : 'to'} the guest, best of ${ROUNDS}, Gbit/s, IPv4 : IPv6 : NAT64 = ${text}`,
+    );
     // A machine that others use is noisy: this only finds a path that is broken, or slow by its nature.
-    t.true(six > 0.4 * four && translated > 0.4 * four, text);
+    t.true(best[1]! > 0.4 * best[0]! && best[2]! > 0.4 * best[0]!, text);
   }
 });
 

@@ -354,6 +354,24 @@ test('over the rate of one hardware address: dropped by name', (t) => {
   t.is(h.drops('Dhcp6RateLimited'), 5);
 });
 
+test('as Windows asks: elapsed time first, DUID-LLT, host name and vendor class between, the list of options last', (t) => {
+  const h = harness();
+  const solicit = hex(`01 5b1c2d 0008 0002 0000
+    0001 000e 0001 0001 2b1d4c5a 020000000015
+    0003 000c 0702 0000 0000 0000 0000 0000
+    0027 0009 00 07 64 65736b746f70
+    0010 000e 00000137 0008 4d53465420352e30
+    0006 0008 0011 0017 0018 0027`);
+  h.server.handle(solicit, 0, solicit.length, GUEST, 0x0200, 0x15, true);
+  const { answer } = h.sent.splice(0)[0]!;
+  t.is(answer.type, d6.ADVERTISE);
+  t.is(answer.xid, 0x5b1c2d);
+  t.is(answer.ias[0]!.iaid, 0x07020000);
+  t.deepEqual(answer.ias[0]!.addresses, [['2001:db8::1000', LEASE_SEC / 2, LEASE_SEC]]);
+  t.deepEqual(answer.dns, ['2001:db8::1']);
+  t.is(answer.search, '\x03lab\x04test\0');
+});
+
 test('any bytes: never an exception; malformed ones are counted', (t) => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), fc.constantFrom(1, 3, 5, 6, 8, 11), (tail, type) => {
