@@ -115,6 +115,7 @@ export interface SlirpvdeConfig {
 }
 
 export const MIN_MTU = 576; // RFC 791 section 3.1: what every host must take
+const MIN_MTU_6 = 1280; // RFC 8200 section 5: what every link must carry
 export const MAX_MTU = 9216; // a VDE frame holds 9234 bytes: Ethernet header, one tag, and this
 /** With links that carry the longest frames there are (qemu-stream.ts). */
 export const MAX_STREAM_MTU = 65_532;
@@ -217,7 +218,7 @@ export function slirpvdeConfig(
     dnsRecords: nameEntries({ text, list }),
     rebindExempt: flag('dnsRebindProtect') ? rebindExempt({ text, list }) : null,
     tftp: path('tftp'),
-    mtu: mtu(text('mtu'), streams > 0 ? MAX_STREAM_MTU : MAX_MTU),
+    mtu: mtu(text('mtu'), networks.ipv6.length > 0 ? MIN_MTU_6 : MIN_MTU, streams > 0 ? MAX_STREAM_MTU : MAX_MTU),
     hostLoopback: !flag('noHostLoopback') && !flag('noHost'),
     noHost: flag('noHost'),
     restrict: flag('restrict'),
@@ -338,11 +339,11 @@ function managementSocket(path: string | null, mode: string | null, group: strin
   return null;
 }
 
-function mtu(value: string | null, most: number): number {
+function mtu(value: string | null, least: number, most: number): number {
   if (value === null) return DEFAULT_MTU;
   const bytes = /^\d{1,5}$/.test(value) ? Number(value) : 0;
-  if (bytes < MIN_MTU || bytes > most) {
-    throw new UsageError(`option '--mtu': '${value}' is not between ${MIN_MTU} and ${most}`);
+  if (bytes < least || bytes > most) {
+    throw new UsageError(`option '--mtu': '${value}' is not between ${least} and ${most}`);
   }
   return bytes;
 }

@@ -235,7 +235,7 @@ export const SLIRPVDE: CommandSpec = {
       added: true,
       argument: { kind: 'required', name: 'BYTES' },
       group: NETWORK,
-      help: 'largest IP packet on the guest network, 576 to 9216',
+      help: 'largest IP packet on the guest network, 576 (with IPv6 1280) to 9216',
       details:
         'Up to 65532 with --qemu-stream or --qemu-connect; links of VDE then carry 9216. A switch that is joined may carry less: classic ones stop at 1500.',
       defaultText: '1500',

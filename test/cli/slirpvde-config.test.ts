@@ -304,6 +304,7 @@ const refused: [give: string, message: RegExp, hint?: RegExp][] = [
   ['--mtu 1e3', /'1e3' is not between/],
   ['-H bogus', /option '--host': 'bogus' is not an IPv4 or IPv6 address/, /for example/],
   ['-H 10.0.2', /'10.0.2' is not an IPv4 or IPv6 address/],
+  ['-H fd00::1 --mtu 1279', /'1279' is not between 1280 and 9216/],
   ['-H fd00::1/127', /the prefix length is not a number from 16 to 126/],
   ['-H fd00::g', /'fd00::g' is not an IPv6 address/],
   ['-H fe80::1', /fe80::1 cannot be/],

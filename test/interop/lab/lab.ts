@@ -62,6 +62,8 @@ export interface LabOptions {
   readonly who?: Who;
   /** Whether ping sockets are allowed to slirpvde. Default true. */
   readonly ping?: boolean;
+  /** The command under test; default slirpvde, or VDENET_SLIRPVDE. */
+  readonly command?: 'slirpvde6';
   /** World and server have IPv6 too. Default false. */
   readonly ipv6?: boolean;
   /** Number of guests plugged in when the lab opens. Default 1. */
@@ -206,7 +208,9 @@ export class Lab {
 
   /** Starts slirpvde, and waits until it has joined the switch, or listens as one. */
   async startRouter(args: readonly string[] = this.options.router ?? ['-dhcp']): Promise<Child> {
-    const argv = [...SLIRPVDE, '-s', this.ctl, ...args];
+    const { command } = this.options;
+    const words = command === undefined ? SLIRPVDE : [process.execPath, join(PROJECT, 'bin', command)];
+    const argv = [...words, '-s', this.ctl, ...args];
     const before = this.kind === 'debian' ? this.endpoints() : 0;
     const child = this.world.start(argv, { who: this.options.who ?? 'root' });
     this.routerChild = child;
