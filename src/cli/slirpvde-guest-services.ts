@@ -5,10 +5,10 @@ import type { AddressWords } from '../core/ipv6-network.ts';
 import { parseIpv6 } from '../core/ipv6-network.ts';
 import type { TimerWheel } from '../core/timer-wheel.ts';
 import { hasIpv6 } from '../host/ipv6-route.ts';
-import { LeaseFile } from '../host/lease-file.ts';
 import type { ResolverConfig } from '../host/resolver-config.ts';
 import type { RouterOptions } from '../router/index.ts';
 import { type LeaseStore, MemoryLeaseStore, type UpstreamList } from '../services/index.ts';
+import { openLeases } from './lease-lock.ts';
 import type { Log } from './log.ts';
 import type { SlirpvdeConfig } from './slirpvde-config.ts';
 import type { Closer } from './slirpvde-link.ts';
@@ -161,9 +161,8 @@ function leaseStore(
 ): LeaseStore {
   if (config.leases === null) return new MemoryLeaseStore();
   const path = `${config.leases}${suffix}`;
-  const file = new LeaseFile({ path, wheel, warn: (line) => log.warn(line), address: { text, parse } });
-  closers.push(() => file.close());
-  return file;
+  const warn = (line: string): void => log.warn(line);
+  return openLeases({ path, wheel, warn, address: { text, parse } }, (closer) => closers.push(closer));
 }
 
 /** First labels of the configured names, where they are names in the guests' domain: no guest can take them. */

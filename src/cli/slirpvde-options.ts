@@ -285,7 +285,7 @@ export const SLIRPVDE: CommandSpec = {
       help: 'keep leases in FILE (mode 0600), so that they outlive a restart',
       details:
         'Every lease is on the disk before the guest hears of it. When FILE cannot be written the service goes on from ' +
-        'memory and tries again every minute. Two processes must not share a file.',
+        'memory and tries again every minute. One process at a time: another one that is told the same FILE does not start.',
       defaultText: 'leases end with the process',
     },
     {

@@ -14,7 +14,7 @@
 // Failure    (disk full, read-only, gone) The server goes on from memory: one warning, and a new attempt to write the
 //            whole file every 60 s.
 //
-// One writer: two programs must not share a file. Fields that are not known here are kept. A file that is not one of ours,
+// One writer: whoever opens the file keeps others out (cli/lease-lock.ts). Fields that are not known here are kept. A file that is not one of ours,
 // or of a later version, is refused at the start and left alone.
 
 import { readFileSync } from 'node:fs';

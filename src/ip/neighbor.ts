@@ -138,6 +138,13 @@ export class NeighborCache {
     return this.entries;
   }
 
+  /** Entries whose MAC address is not known yet, and the most of them. */
+  readonly maxUnresolved = MAX_INCOMPLETE;
+
+  get unresolved(): number {
+    return this.incomplete;
+  }
+
   private bucket(w0: number, w1: number, w2: number, w3: number): number {
     let h = Math.imul(w3 ^ this.seed, 0x9e3779b1);
     h = Math.imul((h ^ (h >>> 15)) + (w0 ^ Math.imul(w1, 0x85ebca6b)), 0xc2b2ae35);

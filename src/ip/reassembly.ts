@@ -125,6 +125,10 @@ export class Reassembly {
     return this.sets;
   }
 
+  /** Most sets, and most bytes that they hold together. */
+  readonly maxSets = MAX_SETS;
+  readonly maxBytes = MAX_BLOCKS * BLOCK_SIZE;
+
   /** Bytes of memory held by sets. */
   get bytesHeld(): number {
     return this.blocks * BLOCK_SIZE;

@@ -3,6 +3,7 @@
 export { groupId, nameOfUser } from './accounts.ts';
 export { CapturedLink, CaptureFile, type CaptureOptions } from './capture.ts';
 export type { FrameStream, StreamEnd } from './frame-stream.ts';
+export { lockFile, unlockFile } from './listen-file.ts';
 export { LocalSocket, type LocalSocketOptions } from './local-socket.ts';
 export { defaultControlDirectory } from './locate.ts';
 export { type MemoryLink, type MemoryPairOptions, memoryPair } from './memory.ts';

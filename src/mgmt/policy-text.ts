@@ -21,7 +21,7 @@ const PROTOCOLS: Readonly<Record<string, number>> = {
 };
 const MAX_PORT = 65_535;
 /** Address in brackets or without, length, ports, protocol; an IPv6 address without brackets has no ports. */
-const RULE = /^(?:\[([^\]]*)\]|([^/:]*|[^/[]*:[^/[]*:[^/[]*))(?:\/(\d{1,3}))?(?::([^/]*))?(?:\/([a-z]+))?$/i;
+const RULE = /^(?:\[([^\]]*)\]|([^/[:]*:[^/[:]*:[^/[]*|[^/:]*))(?:\/(\d{1,3}))?(?::([^/]*))?(?:\/([a-z]+))?$/i;
 
 /** What follows `--allow` and `--deny`, for hints. */
 export const POLICY_FORM = 'expected CIDR[:PORT[-PORT]][/tcp|/udp|/icmp], for example 192.0.2.0/24:443/tcp';

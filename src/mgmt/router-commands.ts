@@ -14,6 +14,7 @@ import type { ConsoleEntry } from './console.ts';
 import { FORWARD_FORM, formatForward, parseForwardText } from './forward-text.ts';
 import { formatPolicyRule, POLICY_FORM, parsePolicyRule } from './policy-text.ts';
 import { data, failure, type Reply, SUCCESS } from './replies.ts';
+import { unixCommands } from './unix-commands.ts';
 
 /** The log of the process, as far as the console changes it. */
 export interface LogControl {
@@ -40,6 +41,7 @@ export function routerCommands(options: RouterCommandsOptions): ConsoleEntry[] {
     ...leaseCommands(options.router),
     ...lease6Commands(options.router),
     ...forwardCommands(options),
+    ...unixCommands(options.router),
     ...policyCommands(options),
     ...dropCommands(options),
     ...neighborCommands(options.router),

@@ -150,13 +150,17 @@ function infoLines(options: SlirpvdeConsoleOptions): string[] {
     row('tcp buffers', `${sizeText(s.tcp.memory.used)} of ${sizeText(s.tcp.memory.limit)}`),
     row('udp flows', of(s.udp)),
     row('icmp flows', of(s.icmp)),
-    row('forward clients', `${of(s.clients)}, forwards ${router.forwards.list().length}, ports ${of(s.listeners)}`),
+    row(
+      'forward clients',
+      `${of(s.clients)}, forwards ${router.forwards.list().length}, ports ${of(s.listeners)}, waiting ${of(s.held)}`,
+    ),
     row(
       'descriptors',
       `${files < 0 ? 'not known' : of({ used: files, limit: options.maxFiles })}, of flows ${of(s.descriptors)}, ` +
         `${s.descriptors.share} for one guest of several; guests with flows ${s.descriptors.guests}`,
     ),
-    row('neighbors', of(s.neighbors)),
+    row('neighbors', `${of(s.neighbors)}, incomplete ${of(s.incomplete)}`),
+    row('reassembly', `${of(s.fragmented)}, ${sizeText(s.fragmentBytes.used)} of ${sizeText(s.fragmentBytes.limit)}`),
     ...(dhcp === null ? [] : [row('leases', `${of({ used: dhcp.bound, limit: dhcp.size })}, aside ${dhcp.aside}`)]),
     ...(dns === null
       ? []

@@ -10,7 +10,8 @@
 // call that asked for it. What a guest does can neither add nor change a forward.
 //
 // The guest is an address, or a name (`resolve` knows which address has it now): names are looked up when a client comes,
-// so a forward may be there before its guest. A client that comes too early is turned away and counted.
+// so a forward may be there before its guest. A client that comes too early is counted; a TCP one waits for the guest
+// (held-clients.ts).
 //
 // Removal closes the listening sockets. TCP flows go on; clients of a UDP forward end with the socket they share.
 // Bounds: MAX_FORWARDS, MAX_RANGE ports each, `maxListeners` sockets and MAX_CLIENTS UDP clients in all.
@@ -20,11 +21,12 @@ import { Drop } from '../core/drop.ts';
 import { VdeError } from '../core/errors.ts';
 import type { Packet } from '../core/packet.ts';
 import { TupleTable } from '../core/tuple-table.ts';
-import type { ErrnoName, HostUdp, HostUdpUser, IcmpReport } from '../host/host-net.ts';
+import type { ErrnoName, HostTcp, HostUdp, HostUdpUser, IcmpReport } from '../host/host-net.ts';
 import type { Neighbor } from '../ip/index.ts';
 import * as udp from '../wire/udp.ts';
 import type { RouterContext } from './context.ts';
 import { FlowTable, IdleFlow } from './flow-table.ts';
+import { HeldClients } from './held-clients.ts';
 import { tellGuest } from './icmp-relay.ts';
 import { presentAs } from './presentable.ts';
 import { Quote } from './quote.ts';
@@ -143,6 +145,8 @@ class UdpPort implements HostUdpUser {
 
 export class Forwards {
   readonly clients: FlowTable<ForwardClient>;
+  /** TCP clients whose guest is not known yet. */
+  readonly held: HeldClients;
   private readonly context: RouterContext;
   private readonly tcp: TcpNat;
   private readonly udp: UdpNat;
@@ -162,6 +166,7 @@ export class Forwards {
     this.udp = udpNat;
     this.resolve = resolve;
     this.maxListeners = maxListeners;
+    this.held = new HeldClients(context.wheel);
     this.clients = new FlowTable<ForwardClient>({
       kind: 'client',
       wheel: context.wheel,
@@ -210,6 +215,7 @@ export class Forwards {
     const forward = this.forwards.get(id);
     if (forward === undefined) return false;
     this.forwards.delete(id);
+    this.held.drop(id);
     this.listeners -= portsOf(forward.rule);
     forward.close();
     return true;
@@ -228,6 +234,7 @@ export class Forwards {
 
   close(): void {
     for (const id of [...this.forwards.keys()]) this.remove(id);
+    this.held.close();
     this.clients.clear();
   }
 
@@ -254,11 +261,7 @@ export class Forwards {
     const at = new Endpoint().copy(listen);
     at.port = listen.port === 0 ? 0 : listen.port + offset;
     if (protocol === 'tcp') {
-      const listener = await host.listenTcp(at, (client) => {
-        const guest = this.guestOf(forward, offset);
-        if (guest === null) client.reset();
-        else this.tcp.openInward(client, guest);
-      });
+      const listener = await host.listenTcp(at, (client) => this.accepted(client, forward, offset));
       forward.sockets.push(listener);
       at.port = listener.local.port;
     } else {
@@ -270,20 +273,35 @@ export class Forwards {
     return at;
   }
 
-  /** The guest and its port for a new client, which is counted; null when it is not known. */
+  /** A TCP client was accepted; when its guest is not known yet it waits for that. */
+  private accepted(client: HostTcp, forward: Forward, offset: number): void {
+    const passOn = (): boolean => {
+      const guest = this.guestOf(forward, offset);
+      if (guest === null) return false;
+      forward.hits++;
+      this.tcp.openInward(client, guest);
+      return true;
+    };
+    if (passOn()) return;
+    this.missed(forward);
+    if (!this.held.hold(client, forward.id, passOn)) client.reset();
+  }
+
+  /** The guest's address now, with its port for a place in the range; null when it is not known. */
   private guestOf(forward: Forward, offset: number): Endpoint | null {
     const { guest, guestName = null } = forward.rule;
     const found = guestName === null ? guest : this.resolve(guestName);
-    if (found !== null) {
-      forward.hits++;
-      const at = new Endpoint().copy(found);
-      at.port = guest.port + offset;
-      return at;
-    }
+    if (found === null) return null;
+    const at = new Endpoint().copy(found);
+    at.port = guest.port + offset;
+    return at;
+  }
+
+  /** A client came before its guest. */
+  private missed(forward: Forward): void {
     forward.misses++;
     this.context.drops[Drop.ForwardUnresolved]!++;
-    this.context.log('forward-unresolved', `forward ${forward.id}: no guest is known as ${guestName}`);
-    return null;
+    this.context.log('forward-unresolved', `forward ${forward.id}: no guest is known as ${forward.rule.guestName}`);
   }
 
   // ---- UDP
@@ -347,7 +365,11 @@ export class Forwards {
     const { ip } = this.context;
     const { forward, offset } = port;
     const guest = this.guestOf(forward, offset);
-    if (guest === null) return null;
+    if (guest === null) {
+      this.missed(forward);
+      return null;
+    }
+    forward.hits++;
     const neighbor = ip.neighbors.resolve(guest.w0, guest.w1, guest.w2, guest.w3);
     const shown = neighbor === null ? null : this.shownAs(guest, client);
     if (neighbor === null || shown === null || !this.clients.makeRoom(neighbor)) return null;

@@ -19,6 +19,13 @@ export interface RouterStatus {
   readonly clients: Usage;
   readonly listeners: Usage;
   readonly neighbors: Usage;
+  /** Neighbors that are being asked for. */
+  readonly incomplete: Usage;
+  /** Fragmented packets under way, and bytes that they hold. */
+  readonly fragmented: Usage;
+  readonly fragmentBytes: Usage;
+  /** Clients of forwards that wait for their guest. */
+  readonly held: Usage;
   /** Packets and frames dropped, all reasons together. */
   readonly dropped: number;
 }
@@ -40,6 +47,10 @@ export function routerStatus(router: Router): RouterStatus {
     clients: table(forwards.clients),
     listeners: forwards.listening,
     neighbors: { used: ip.neighbors.size, limit: ip.neighbors.capacity },
+    incomplete: { used: ip.neighbors.unresolved, limit: ip.neighbors.maxUnresolved },
+    fragmented: { used: ip.reassembly.size, limit: ip.reassembly.maxSets },
+    fragmentBytes: { used: ip.reassembly.bytesHeld, limit: ip.reassembly.maxBytes },
+    held: { used: forwards.held.size, limit: forwards.held.limit },
     dropped: router.drops.reduce((sum, n) => sum + n, 0),
   };
 }

@@ -7,7 +7,7 @@
 //   FIN            passed on behind all data, each direction by itself (half close)
 //   RST, errors    passed on as RST, at once, both ways
 //
-// At any time at most RECEIVE_ROOM bytes are held for the host, and the send buffer plus one read for the guest.
+// At any time at most a receive window is held for the host (receive-limit.ts), and the send buffer plus one read for the guest.
 // Both sides have a `data` event, so the host's events come in through a small object of their own (HostSide).
 
 import { Endpoint, endpointIpv4 } from '../core/address.ts';
@@ -22,8 +22,6 @@ import type { Destination } from './policy.ts';
 import type { Shortage } from './shortage.ts';
 
 const LOOPBACK = 0x7f000001;
-/** Bytes taken from the guest that the host has not yet taken. */
-const RECEIVE_ROOM = 256 << 10;
 /** With less room than this in the send buffer the host socket is paused: what one read usually brings. */
 const READ_ROOM = 64 << 10;
 
@@ -166,7 +164,7 @@ export class TcpFlow implements TcpUser {
 
   hostDrained(): void {
     if (this.conn === null || this.host === null) return;
-    this.conn.setReceiveRoom(Math.max(0, RECEIVE_ROOM - this.host.backlog));
+    this.conn.setReceiveRoom(Math.max(0, this.conn.receiveLimit - this.host.backlog));
     this.context.ip.flushSoon();
   }
 
@@ -225,7 +223,7 @@ export class TcpFlow implements TcpUser {
   flush(): void {
     if (this.host === null || this.conn === null) return;
     this.host.flush();
-    this.conn.setReceiveRoom(Math.max(0, RECEIVE_ROOM - this.host.backlog));
+    this.conn.setReceiveRoom(Math.max(0, this.conn.receiveLimit - this.host.backlog));
   }
 
   peerClosed(): void {

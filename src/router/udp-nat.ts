@@ -142,15 +142,15 @@ export class UdpNat implements PacketHandler {
       drops[Drop.UdpBadChecksum]!++;
       return;
     }
-    if (this.service?.(p) === true) return;
     const dstPort = udp.dstPort(p.b, p.l4);
     const srcPort = udp.srcPort(p.b, p.l4);
-    if ((isIpv4 && p.src3 === 0) || p.l2Group) {
-      drops[isIpv4 ? Drop.Ipv4BadDestination : Drop.Ipv6BadDestination]!++;
+    if (srcPort === 0) {
+      drops[Drop.UdpBadPort]!++; // wants no answer (RFC 768), and all that we do with a datagram may have one
       return;
     }
-    if (srcPort === 0 || dstPort === 0) {
-      drops[Drop.UdpBadPort]!++;
+    if (this.service?.(p) === true) return;
+    if ((isIpv4 && p.src3 === 0) || p.l2Group) {
+      drops[isIpv4 ? Drop.Ipv4BadDestination : Drop.Ipv6BadDestination]!++;
       return;
     }
     const { target } = this;

@@ -31,7 +31,7 @@ export class UnixForwards {
   private readonly context: RouterContext;
   private readonly tcp: TcpNat;
   private readonly services = new Map<number, string>();
-  private readonly listeners = new Map<string, HostListener>();
+  private readonly forwards = new Map<string, { readonly forward: UnixForward; readonly listener: HostListener }>();
 
   constructor(context: RouterContext, tcp: TcpNat) {
     this.context = context;
@@ -50,13 +50,21 @@ export class UnixForwards {
   /** Rejects with ERR_VDE_LISTEN or ERR_VDE_PATH_TOO_LONG. */
   async add(forward: UnixForward): Promise<void> {
     const listener = await this.context.host.listenUnix(forward.path, (s) => this.tcp.openInward(s, forward.guest));
-    this.listeners.set(forward.path, listener);
+    this.forwards.set(forward.path, { forward, listener });
   }
 
   /** Removes the socket; connections that are open go on. */
   remove(forward: UnixForward): boolean {
-    this.listeners.get(forward.path)?.close();
-    return this.listeners.delete(forward.path);
+    this.forwards.get(forward.path)?.listener.close();
+    return this.forwards.delete(forward.path);
+  }
+
+  /** What is open, in the order in which it was added. */
+  list(): { readonly forwards: readonly UnixForward[]; readonly services: readonly UnixService[] } {
+    return {
+      forwards: [...this.forwards.values()].map(({ forward }) => forward),
+      services: [...this.services].map(([port, path]) => ({ port, path })),
+    };
   }
 
   /** Takes a guest's connection to the gateway when there is a service at its port. */
@@ -68,7 +76,7 @@ export class UnixForwards {
   }
 
   close(): void {
-    for (const listener of this.listeners.values()) listener.close();
-    this.listeners.clear();
+    for (const { listener } of this.forwards.values()) listener.close();
+    this.forwards.clear();
   }
 }

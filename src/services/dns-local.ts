@@ -6,6 +6,8 @@
 //   NAME                  as `--dns-record NAME,ADDR` says, several addresses if given so             A, AAAA, PTR
 //   d.c.b.a.in-addr.arpa  of the guest network: only here, so an address nobody has does not exist
 //
+// A question for ANY gets one record set, the first (RFC 8482 section 4.1): answers are no good for amplification.
+//
 // What the configuration says comes before what a guest calls itself. A name that is known but has no record of the type
 // asked for is NOERROR without answers; NXDOMAIN is only said of addresses inside the guest network that nobody has. Both
 // carry the SOA record that bounds their life in caches (RFC 2308 section 3, RFC 6303 section 3). All other names, under
@@ -71,6 +73,8 @@ export class LocalNames {
   private readonly suffix: string;
   private readonly names = new Map<string, Words[]>();
   private readonly reverse = new Map<number, string>();
+  /** By the whole name under ip6.arpa. */
+  private readonly reverse6 = new Map<string, string>();
   /** Hashes of the last labels that names of ours have: most queries are told apart by this, without making text. */
   private readonly ends = new Set<number>();
 
@@ -83,8 +87,18 @@ export class LocalNames {
       const known = this.names.get(key) ?? [];
       if (known.length < ADDRESSES_MAX) this.names.set(key, [...known, words]);
       this.ends.add(hashEnd(key));
-      if (reverse && words[2] === MAPPED && !this.reverse.has(words[3] >>> 0)) this.reverse.set(words[3] >>> 0, name);
+      if (reverse) this.addReverse(words, name);
     }
+  }
+
+  /** The first name of an address is the one that it leads back to. */
+  private addReverse(words: Words, name: string): void {
+    if (typeOf(words) === TYPE_A) {
+      if (!this.reverse.has(words[3] >>> 0)) this.reverse.set(words[3] >>> 0, name);
+      return;
+    }
+    const key = reverseName6(words);
+    if (!this.reverse6.has(key)) this.reverse6.set(key, name);
   }
 
   /**
@@ -99,6 +113,8 @@ export class LocalNames {
     const type = dns.qtype(b, off, end);
     const addresses = this.addressesOf(name);
     if (addresses !== null) return this.answerAddresses(out, b, off, end, type, addresses);
+    const name6 = this.reverse6.get(name);
+    if (name6 !== undefined) return answerPointer(out, b, off, end, type, name6);
     const address = reverseAddress(name);
     return address < 0 ? 0 : this.answerReverse(out, b, off, end, type, address);
   }
@@ -132,9 +148,11 @@ export class LocalNames {
   ): number {
     let o = begin(out, b, off, end, dns.RCODE_NOERROR);
     let count = 0;
-    for (const [w0, w1, w2, w3] of addresses) {
-      const own = w2 === MAPPED && w0 === 0 && w1 === 0 ? TYPE_A : TYPE_AAAA;
-      if (type !== own && type !== TYPE_ANY) continue;
+    const wanted = type === TYPE_ANY ? typeOf(addresses[0]!) : type;
+    for (const words of addresses) {
+      const [w0, w1, w2, w3] = words;
+      const own = typeOf(words);
+      if (own !== wanted) continue;
       const len = own === TYPE_A ? 4 : 16;
       o = dns.writeRecordHead(out, o, QUESTION_NAME, own, CLASS_IN, LOCAL_TTL_SEC, len);
       if (own === TYPE_AAAA) {
@@ -170,14 +188,27 @@ export class LocalNames {
       const o = begin(out, b, off, end, dns.RCODE_NXDOMAIN);
       return finishEmpty(out, o, zoneAt(b, off, this.options.mask), b, off, end);
     }
-    const o = begin(out, b, off, end, dns.RCODE_NOERROR);
-    if (type !== TYPE_PTR && type !== TYPE_ANY) return finishEmpty(out, o, QUESTION_NAME, b, off, end);
-    const data = dns.writeName(name);
-    const at = dns.writeRecordHead(out, o, QUESTION_NAME, TYPE_PTR, CLASS_IN, LOCAL_TTL_SEC, data.length);
-    out.set(data, at);
-    putU16(out, 6, 1);
-    return finish(out, at + data.length, b, off, end);
+    return answerPointer(out, b, off, end, type, name);
   }
+}
+
+/** The answer to a question about an address whose name is `name`. */
+function answerPointer(out: Uint8Array, b: Uint8Array, off: number, end: number, type: number, name: string): number {
+  const o = begin(out, b, off, end, dns.RCODE_NOERROR);
+  if (type !== TYPE_PTR && type !== TYPE_ANY) return finishEmpty(out, o, QUESTION_NAME, b, off, end);
+  const data = dns.writeName(name);
+  const at = dns.writeRecordHead(out, o, QUESTION_NAME, TYPE_PTR, CLASS_IN, LOCAL_TTL_SEC, data.length);
+  out.set(data, at);
+  putU16(out, 6, 1);
+  return finish(out, at + data.length, b, off, end);
+}
+
+const typeOf = ([w0, w1, w2]: Words): number => (w2 === MAPPED && w0 === 0 && w1 === 0 ? TYPE_A : TYPE_AAAA);
+
+/** The name under ip6.arpa that asks for this address (RFC 3596 section 2.5). */
+function reverseName6(words: Words): string {
+  const digits = words.map((word) => (word >>> 0).toString(16).padStart(8, '0')).join('');
+  return `${[...digits].reverse().join('.')}.ip6.arpa`;
 }
 
 function begin(out: Uint8Array, b: Uint8Array, off: number, end: number, rcode: number): number {

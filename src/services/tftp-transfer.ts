@@ -1,10 +1,18 @@
-// One file on its way to one guest: RFC 1350 section 2 with the options of RFC 2347 to 2349.
+// One file on its way to one guest: RFC 1350 section 2 with the options of RFC 2347 to 2349 and RFC 7440.
 //
 //   opening --file--> OACK (if options were accepted) --ACK 0--> DATA 1 --ACK 1--> DATA 2 ... short DATA --ACK--> end
 //
-// One message is outstanding at a time and is repeated until its ACK comes; an ACK of anything else is ignored, so a
-// delayed duplicate never doubles the traffic ("sorcerer's apprentice", RFC 1123 section 4.2.3.1). Block numbers wrap to 0.
-// Repeated after 1, 2, 4, 5, 5 ... s, or as often as the `timeout` option says; given up after 30 s without progress.
+// Up to `windowsize` messages are outstanding (one unless the option says more, WINDOW_MAX at most) and are kept until they
+// are acknowledged, so that a file in netascii can be repeated too:
+//
+//   file:   ... acknowledged | outstanding: sent, repeated from the first one | not yet read ...
+//                        base^                                            ^base + outstanding.length
+//
+// An ACK inside of the window moves it there, and what is behind goes again: the guest has missed something (RFC 7440
+// section 4). An ACK of the base repeats a window of several blocks once; one block it does not repeat, so a delayed
+// duplicate never doubles the traffic ("sorcerer's apprentice", RFC 1123 section 4.2.3.1). Others are ignored. Block
+// numbers wrap to 0. Repeated after 1, 2, 4, 5, 5 ... s, or as often as the `timeout` option says; given up after 30 s
+// without progress.
 //
 // In mode netascii a line feed is sent as CR LF and a carriage return as CR NUL (RFC 764, NVT).
 
@@ -18,6 +26,8 @@ export const IDLE_MS = 30_000;
 export const DEFAULT_BLOCK = 512;
 const MIN_BLOCK = 8; // RFC 2348
 const MAX_BLOCK = 65_464;
+/** Blocks outstanding at most (RFC 7440 section 3 lets the server lower what was asked for): memory, and a burst on the link. */
+export const WINDOW_MAX = 16;
 /** IP and UDP header and ours (RFC 2348: what is left of the MTU). */
 const BLOCK_OVERHEAD = 32;
 const RAW_CHUNK = 4096;
@@ -53,11 +63,18 @@ export class TftpTransfer {
   private readonly timer: Timer;
   private file: TftpFile | null = null;
   private blockSize = DEFAULT_BLOCK;
-  private message: Uint8Array = new Uint8Array(0);
-  private messageLen = 0;
-  private number = 0;
+  private windowSize = 1;
+  /** Number of the last block acknowledged; -1 while the OACK is outstanding. */
+  private base = 0;
+  /** Messages sent and not acknowledged, from number base + 1 on, and buffers that can be used again. */
+  private readonly outstanding: Uint8Array[] = [];
+  private readonly spare: Uint8Array[] = [];
+  /** The block that is being filled; null between reads. */
+  private filling: Uint8Array | null = null;
+  /** The last block of the file is among those outstanding. */
   private last = false;
-  private busy = true;
+  /** The window was repeated because of an ACK, and nothing new was acknowledged since. */
+  private wentBack = false;
   private over = false;
   private timeoutMs = FIRST_TIMEOUT_MS;
   /** What the guest asked for by option; 0: it did not. */
@@ -91,18 +108,18 @@ export class TftpTransfer {
     this.file = file;
     const accepted = this.accept(asked, mtu);
     if (accepted.size === 0) {
-      this.nextBlock();
+      this.fillWindow();
       return;
     }
-    this.message = tftp.writeOptionAck(accepted);
-    this.sendNew(this.message.length);
+    this.base = -1;
+    this.sendNew(tftp.writeOptionAck(accepted));
   }
 
   /** A message of this guest to our port, at least a header long. */
   take(b: Uint8Array, off: number): void {
     switch (tftp.opcode(b, off)) {
       case tftp.OP_ACK:
-        if (tftp.block(b, off) === this.number && !this.busy) this.acknowledged();
+        this.acknowledged((tftp.block(b, off) - this.base) & 0xffff);
         break;
       case tftp.OP_ERROR:
         this.end();
@@ -114,7 +131,7 @@ export class TftpTransfer {
 
   /** The guest repeats its request: the answer was lost. */
   repeat(): void {
-    if (!this.busy) this.owner.send(this.client, this.port, this.message, this.messageLen);
+    for (const message of this.outstanding) this.owner.send(this.client, this.port, message, message.length);
   }
 
   /** Ends the transfer with an error message. */
@@ -147,40 +164,57 @@ export class TftpTransfer {
       this.fixedTimeoutMs = seconds * 1000;
       accepted.set('timeout', String(seconds));
     }
+    const window = numberOf(asked.get('windowsize'));
+    if (window >= 1 && window <= 0xffff) {
+      this.windowSize = Math.min(window, WINDOW_MAX);
+      accepted.set('windowsize', String(this.windowSize));
+    }
     // How long a translated file gets is not known beforehand.
     if (asked.has('tsize') && !this.netascii) accepted.set('tsize', String(this.file!.size));
     return accepted;
   }
 
-  private acknowledged(): void {
+  /** `n` messages behind the base have come whole, says the guest. */
+  private acknowledged(n: number): void {
+    if (n > this.outstanding.length) return;
+    if (n === 0) {
+      if (this.windowSize === 1 || this.wentBack || this.base < 0) return;
+      this.wentBack = true;
+      this.repeat();
+      return;
+    }
     this.underWay = true;
-    if (this.last) {
+    this.wentBack = false;
+    this.base += n;
+    this.spare.push(...this.outstanding.splice(0, n));
+    this.progress();
+    if (this.last && this.outstanding.length === 0) {
       this.end();
       return;
     }
-    this.nextBlock();
+    this.repeat();
+    this.fillWindow();
   }
 
-  private nextBlock(): void {
-    this.busy = true;
-    this.giveUpAt = this.owner.wheel.clock.now() + IDLE_MS;
-    this.timer.setAt(this.giveUpAt);
+  /** Reads and sends a block, and then the next (`sendBlock`), until the window is full or the file has ended. */
+  private fillWindow(): void {
+    if (this.filling !== null || this.last || this.over || this.outstanding.length >= this.windowSize) return;
     const size = tftp.HEADER_LEN + this.blockSize;
-    if (this.message.length !== size) this.message = new Uint8Array(size);
-    this.number = (this.number + 1) & 0xffff;
-    tftp.writeDataHeader(this.message, this.number);
+    const spare = this.spare.pop();
+    this.filling = spare?.length === size ? spare : new Uint8Array(size);
+    tftp.writeDataHeader(this.filling, (this.base + this.outstanding.length + 1) & 0xffff);
     this.fill(tftp.HEADER_LEN);
   }
 
   /** Fills the block from offset `at` on, and sends it when it is full or the file has ended. */
   private fill(at: number): void {
-    const full = tftp.HEADER_LEN + this.blockSize;
-    const from = this.netascii ? this.translate(at) : at;
-    if (from === full) {
-      this.sendBlock(full);
+    const message = this.filling!;
+    const from = this.netascii ? this.translate(message, at) : at;
+    if (from === message.length) {
+      this.sendBlock(from);
       return;
     }
-    const into = this.netascii ? this.raw : this.message.subarray(from);
+    const into = this.netascii ? this.raw : message.subarray(from);
     this.file!.read(this.position, into, (n) => {
       if (this.over) return;
       if (n < 0) {
@@ -201,33 +235,40 @@ export class TftpTransfer {
   }
 
   /** Moves what was read into the block, translated; returns the offset behind it. */
-  private translate(at: number): number {
+  private translate(message: Uint8Array, at: number): number {
     let o = at;
-    while (o < this.message.length && (this.second >= 0 || this.rawAt < this.rawLen)) {
+    while (o < message.length && (this.second >= 0 || this.rawAt < this.rawLen)) {
       if (this.second >= 0) {
-        this.message[o++] = this.second;
+        message[o++] = this.second;
         this.second = -1;
         continue;
       }
       const c = this.raw[this.rawAt++]!;
       if (c === LF || c === CR) this.second = c === LF ? LF : 0;
-      this.message[o++] = c === LF ? CR : c;
+      message[o++] = c === LF ? CR : c;
     }
     return o;
   }
 
   private sendBlock(len: number): void {
-    this.last = len < tftp.HEADER_LEN + this.blockSize;
-    this.sendNew(len);
+    const message = this.filling!;
+    this.filling = null;
+    this.last = len < message.length;
+    this.sendNew(this.last ? message.subarray(0, len) : message);
+    this.fillWindow();
   }
 
-  private sendNew(len: number): void {
-    this.busy = false;
-    this.messageLen = len;
+  private sendNew(message: Uint8Array): void {
+    this.outstanding.push(message);
+    this.progress();
+    this.owner.send(this.client, this.port, message, message.length);
+  }
+
+  /** Something new was sent or acknowledged: the times start anew. */
+  private progress(): void {
     this.giveUpAt = this.owner.wheel.clock.now() + IDLE_MS;
     this.timeoutMs = this.fixedTimeoutMs || FIRST_TIMEOUT_MS;
     this.timer.set(this.timeoutMs);
-    this.owner.send(this.client, this.port, this.message, len);
   }
 
   private overdue(): void {

@@ -4,6 +4,12 @@
 // This is the seam for other controllers: the sender reads `cwnd` and `ssthresh` and reports what happens. Loss recovery
 // (what to send again, and when) is not here but in recovery.ts, which sets `cwnd` by proportional rate reduction while
 // it lasts. All windows are bytes.
+//
+// A loss without a queue is not taken for congestion (ADR 0006): this engine sends over virtual Ethernet only, where frames
+// are also lost at random (impairment, radio bridges, tunnels). As long as the smoothed round-trip time stays near the
+// smallest one seen lately, the window falls by half of what was lost (after Mathis, Relentless Congestion Control, 2009)
+// and grows by a segment per round trip, and slow start goes on; otherwise it falls by CUBIC's factor. Timeouts always
+// count as congestion.
 
 const BETA = 0.7; // RFC 9438 section 4.6
 const C = 0.4; // segments per second cubed, RFC 9438 section 5
@@ -19,9 +25,18 @@ const RTT_SAMPLES = 8;
 const CSS_GROWTH_DIVISOR = 4;
 const CSS_ROUNDS = 5;
 
+/** Part of what was lost without a queue that the window falls by: at loss rate p it settles at 2/p segments. */
+const RANDOM_SHARE = 0.5;
+/** A path has a queue when its smoothed round-trip time exceeds the base by this factor. */
+const QUEUE_FACTOR = 1.5;
+/** The base is the smallest smoothed round-trip time of this one and the previous interval of so many ms. */
+const BASE_INTERVAL_MS = 10_000;
+
 export class Congestion {
   cwnd = 0;
   ssthresh = Number.POSITIVE_INFINITY;
+  /** Window to end recovery with; set by `lost` and `lostAtRandom`. */
+  target = 0;
   private smss = 0;
 
   // CUBIC
@@ -32,6 +47,12 @@ export class Congestion {
   private epochMs = -1;
   private k = 0;
   private wEst = 0;
+
+  // Smallest smoothed round-trip times of this interval and the one before, ms
+  private baseMs = Number.POSITIVE_INFINITY;
+  private lastBaseMs = Number.POSITIVE_INFINITY;
+  private baseSinceMs = 0;
+  private srttMs = 0;
 
   // HyStart++: smallest round-trip times of this round and the one before, ms
   private roundMin = Number.POSITIVE_INFINITY;
@@ -68,6 +89,23 @@ export class Congestion {
     this.lastRoundMin = this.roundMin;
     this.roundMin = Number.POSITIVE_INFINITY;
     this.roundSamples = 0;
+  }
+
+  /** The smoothed round-trip time after a new sample. */
+  smoothed(srttMs: number, nowMs: number): void {
+    this.srttMs = srttMs;
+    if (nowMs - this.baseSinceMs > BASE_INTERVAL_MS) {
+      this.baseSinceMs = nowMs;
+      this.lastBaseMs = this.baseMs;
+      this.baseMs = srttMs;
+    } else if (srttMs < this.baseMs) {
+      this.baseMs = srttMs;
+    }
+  }
+
+  /** The path has a queue, as far as round trips tell. */
+  get queued(): boolean {
+    return this.srttMs > QUEUE_FACTOR * Math.min(this.baseMs, this.lastBaseMs);
   }
 
   /** A round-trip time, ms; it matters in slow start only. */
@@ -131,7 +169,23 @@ export class Congestion {
   }
 
   /**
-   * A loss, once per flight: the window to end recovery with.
+   * A loss on a path without a queue, once per flight.
+   *
+   * @param flight  bytes in flight when it was found
+   * @param bytes   of it lost, as far as known
+   */
+  lostAtRandom(flight: number, bytes: number): void {
+    const used = Math.min(this.cwnd, flight);
+    this.target = Math.max(used - bytes * RANDOM_SHARE, used * BETA, 2 * this.smss);
+    if (this.inSlowStart) return; // it goes on behind recovery, until a queue shows
+    this.ssthresh = this.target;
+    this.wMax = used;
+    this.prior = this.target;
+    this.epochMs = -1;
+  }
+
+  /**
+   * A loss by congestion, once per flight: the window to end recovery with.
    *
    * @param flight  bytes in flight when it was found
    */
@@ -141,6 +195,7 @@ export class Congestion {
     // Fast convergence, RFC 9438 section 4.7: below the last peak, leave room for others.
     this.wMax = used < this.wMax ? (used * (1 + BETA)) / 2 : used;
     this.ssthresh = Math.max(used * BETA, 2 * this.smss);
+    this.target = this.ssthresh;
     this.epochMs = -1;
     this.cssBase = Number.POSITIVE_INFINITY;
   }

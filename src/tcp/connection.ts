@@ -111,7 +111,7 @@ export class TcpConnection {
     this.scaleOffered = true;
     this.rcv.sackEnabled = true;
     this.rcv.tsEnabled = limits.timestamps;
-    this.rcv.rcvWindShift = scaleFor(limits.receiveBuffer);
+    this.rcv.rcvWindShift = scaleFor(limits.receiveBufferMax);
     this.takeSyn(seg);
     this.life.setAt(this.engine.now + limits.deferMs);
   }
@@ -157,7 +157,7 @@ export class TcpConnection {
     this.scaleOffered = true;
     rcv.sackEnabled = true;
     rcv.tsEnabled = limits.offerTimestamps;
-    rcv.rcvWindShift = scaleFor(limits.receiveBuffer);
+    rcv.rcvWindShift = scaleFor(limits.receiveBufferMax);
     this.chooseMss();
     this.snd.start(engine.isnFor(this));
     this.chooseTimestamps();
@@ -246,13 +246,18 @@ export class TcpConnection {
 
   /**
    * Says how many bytes the owner can take from now on, beyond those it was given. Each `data` spends of it; call again
-   * (for instance in every `flush`) to renew. Until the first call, and after `Infinity`, the window is the limit
-   * `receiveBuffer`. What the peer has been granted stays granted: up to a full window more may arrive.
+   * (for instance in every `flush`) to renew. Until the first call, and after `Infinity`, it can take `receiveLimit`.
+   * What the peer has been granted stays granted: up to a full window more may arrive.
    */
   setReceiveRoom(bytes: number): void {
     if (this.over) return;
     this.rcv.setRoom(bytes);
     this.engine.markDirty(this);
+  }
+
+  /** Largest receive window at present, bytes: what an owner that has nothing waiting takes. */
+  get receiveLimit(): number {
+    return this.rcv.limit.bytes;
   }
 
   // Closing

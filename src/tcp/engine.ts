@@ -27,6 +27,7 @@ import { TcpConnection } from './connection.ts';
 import { ConnectionList } from './connection-list.ts';
 import { answerArrives, reopens, segmentArrives } from './input.ts';
 import { IsnGenerator } from './isn.ts';
+import { WindowBudget } from './receive-limit.ts';
 import { RingPool } from './scoreboard.ts';
 import { Segment } from './segment.ts';
 import { DEFAULT_LIMITS, type IcmpVerdict, type SegmentPath, type TcpLimits, TcpState, type TcpUser } from './types.ts';
@@ -60,6 +61,7 @@ export class TcpEngine {
   readonly drops: DropCounters;
   readonly pool: BytePool;
   readonly rings = new RingPool();
+  readonly windows: WindowBudget;
   /** Time of the present batch: ms, and us modulo 2^32. */
   now = 0;
   nowUs = 0;
@@ -93,6 +95,7 @@ export class TcpEngine {
     this.drops = options.drops;
     this.replyPath = options.replyPath;
     this.pool = new BytePool(this.limits.memory);
+    this.windows = new WindowBudget(this.limits.windowGrowth);
     const secret = options.secret;
     const word = (i: number): number => {
       let v = 0;

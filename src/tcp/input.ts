@@ -34,7 +34,10 @@ export function segmentArrives(c: TcpConnection, seg: Segment): void {
     seqGe(seg.ack, c.snd.sndUna)
   ) {
     c.lastHeardMs = engine.now;
-    if (rcv.tsEnabled) rcv.noteTimestamp(options.tsVal | 0, seg.seq, engine.now);
+    if (rcv.tsEnabled) {
+      rcv.noteTimestamp(options.tsVal | 0, seg.seq, engine.now);
+      if (seg.len > 0) rcv.noteEcho(options.tsEcr);
+    }
     c.snd.acknowledge(seg);
     if (seg.len > 0) rcv.inOrder(seg.b, seg.off, seg.len);
     return;
@@ -51,7 +54,10 @@ export function segmentArrives(c: TcpConnection, seg: Segment): void {
     c.challenge();
     return;
   }
-  if (rcv.tsEnabled && options.hasTimestamp) rcv.noteTimestamp(options.tsVal | 0, seg.seq, engine.now);
+  if (rcv.tsEnabled && options.hasTimestamp) {
+    rcv.noteTimestamp(options.tsVal | 0, seg.seq, engine.now);
+    if (seg.len > 0) rcv.noteEcho(options.tsEcr);
+  }
   if (!seg.hasAck) return;
   if (c.state === TcpState.SynReceived && !handshakeCompletes(c, seg)) return;
   if (c.over || !ackPasses(c, seg)) return;
@@ -82,7 +88,7 @@ function timestampPasses(c: TcpConnection, seg: Segment): boolean {
   }
   if (!rcv.tooOld(seg.options.tsVal | 0, engine.now)) return true;
   engine.drops[Drop.TcpOldTimestamp]!++;
-  rcv.duplicate(seg.seq, seqInt(seg.seq, seg.len));
+  rcv.oldSegment(seg.seq, seqInt(seg.seq, seg.len));
   return false;
 }
 
@@ -110,12 +116,10 @@ function sequencePasses(c: TcpConnection, seg: Segment): boolean {
   }
   engine.drops[Drop.TcpOutOfWindow]!++;
   if (seg.isRst || c.over) return false;
-  if (c.state === TcpState.TimeWait && seg.isFin) c.restartTimeWait();
+  if (c.state === TcpState.TimeWait && seg.span > 0) c.restartTimeWait(); // the peer has not heard our last ACK
   if (seg.len > 0 || seg.isFin) {
     // A repetition or a probe of the window: the peer waits for the answer.
-    const end = seqInt(seg.seq, seg.len);
-    if (seqLe(end, rcv.rcvNxt)) rcv.duplicate(seg.seq, end);
-    else rcv.ackNow = true;
+    rcv.oldSegment(seg.seq, seqInt(seg.seq, seg.len));
   } else {
     c.challenge();
   }

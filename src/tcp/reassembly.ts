@@ -100,7 +100,8 @@ export class Reassembly {
     return true;
   }
 
-  private remember(seq: number): void {
+  /** The range that holds `seq` comes first among the SACK blocks from now on. */
+  remember(seq: number): void {
     const r = this.recent;
     r.copyWithin(1, 0, RECENT - 1);
     r[0] = seq;

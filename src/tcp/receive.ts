@@ -4,7 +4,7 @@
 // In-order bytes go to the owner at once, straight from the frame; only what arrives early is kept (reassembly.ts). So the
 // window does not stand for a buffer here but for what the owner says it can take: its right edge moves to
 //
-//     rcvNxt + min(room left, limit receiveBuffer)
+//     rcvNxt + min(room left, limit)                                the limit grows with use: receive-limit.ts
 //
 // never back, and forward only by min(MSS, half the limit) or more (silly window avoidance).
 //
@@ -21,6 +21,7 @@ import type { Timer } from '../core/timer-wheel.ts';
 import type { TcpConnection } from './connection.ts';
 import { sendAck } from './output.ts';
 import { Reassembly } from './reassembly.ts';
+import { ReceiveLimit } from './receive-limit.ts';
 import { TcpState } from './types.ts';
 
 const MAX_FIELD = 0xffff;
@@ -30,12 +31,16 @@ const NEARLY_SHUT = 32_768;
 /** A timestamp this old says nothing any more (RFC 7323 section 5.5). */
 const TS_RECENT_MAX_AGE_MS = 24 * 86_400_000;
 
+/** Ticks of the peer's timestamp clock by which reordering may make a segment late. */
+const REORDER_TICKS = 100;
+
 /** Scratch for the SACK blocks of the segment being built; nothing is built while another is. */
 export const sackLeft = new Uint32Array(4);
 export const sackRight = new Uint32Array(4);
 
 export class Receiver {
   private readonly c: TcpConnection;
+  readonly limit: ReceiveLimit;
   irs = 0;
   rcvNxt = 0;
   /** Right edge of the window as the peer knows it. */
@@ -50,6 +55,8 @@ export class Receiver {
   /** What the owner can take ends here, if it said so. */
   private roomEdge = 0;
   private roomGiven = false;
+  /** The owner had little waiting when it last said so: a larger window would be of use. */
+  private keepingUp = true;
 
   sackEnabled = false;
   tsEnabled = false;
@@ -79,6 +86,7 @@ export class Receiver {
 
   constructor(c: TcpConnection) {
     this.c = c;
+    this.limit = new ReceiveLimit(c.engine.limits, c.engine.windows);
   }
 
   /** The peer's SYN has sequence `irs`. */
@@ -97,27 +105,28 @@ export class Receiver {
     return seqDiff(this.rcvAdv, this.rcvNxt);
   }
 
-  /** Largest window: the engine's limit, or what the field can express. */
-  private get limit(): number {
-    return Math.min(this.c.engine.limits.receiveBuffer, MAX_FIELD << this.rcvWindShift);
+  /** Largest window: the limit, or what the field can express. */
+  private get largest(): number {
+    return Math.min(this.limit.bytes, MAX_FIELD << this.rcvWindShift);
   }
 
   /** Bytes that the owner can take, up to the limit. */
   private room(): number {
-    if (!this.roomGiven) return this.limit;
-    return Math.min(this.limit, Math.max(0, seqDiff(this.roomEdge, this.rcvNxt)));
+    if (!this.roomGiven) return this.largest;
+    return Math.min(this.largest, Math.max(0, seqDiff(this.roomEdge, this.rcvNxt)));
   }
 
   setRoom(bytes: number): void {
     this.roomGiven = bytes !== Number.POSITIVE_INFINITY;
+    this.keepingUp = bytes * 4 >= this.limit.bytes * 3;
     if (this.roomGiven) {
-      this.roomEdge = seqInt(this.rcvNxt, Math.max(0, Math.min(Math.floor(bytes), this.c.engine.limits.receiveBuffer)));
+      this.roomEdge = seqInt(this.rcvNxt, Math.max(0, Math.min(Math.floor(bytes), this.limit.bytes)));
     }
   }
 
   /** Smallest step of the right edge (RFC 9293 section 3.8.6.2.2). */
   private get step(): number {
-    return Math.min(this.mss, this.limit >> 1);
+    return Math.min(this.mss, this.largest >> 1);
   }
 
   /** Window field of a segment that leaves now; moves the right edge. SYN segments are not scaled. */
@@ -147,7 +156,7 @@ export class Receiver {
    */
   private get updateDue(): boolean {
     const wnd = this.rcvWnd;
-    if (wnd >= Math.max(4 * this.mss, Math.min(this.limit >> 3, NEARLY_SHUT)) || this.finSeen) return false;
+    if (wnd >= Math.max(4 * this.mss, Math.min(this.largest >> 3, NEARLY_SHUT)) || this.finSeen) return false;
     return this.c.state >= TcpState.Established && this.room() - wnd >= this.step;
   }
 
@@ -198,9 +207,12 @@ export class Receiver {
     this.c.engine.timerEnd();
   }
 
-  /** RFC 7323 section 5: true when the segment's timestamp is older than the latest in-order one. */
+  /**
+   * RFC 7323 section 5: true when the segment's timestamp is older than the latest in-order one. A few ticks older is
+   * what reordering does around a retransmission, and no sequence number comes again so soon: such a segment is taken.
+   */
   tooOld(tsVal: number, nowMs: number): boolean {
-    return seqLt(tsVal, this.tsRecent) && nowMs - this.tsRecentMs <= TS_RECENT_MAX_AGE_MS;
+    return seqLt(tsVal, seqInt(this.tsRecent, -REORDER_TICKS)) && nowMs - this.tsRecentMs <= TS_RECENT_MAX_AGE_MS;
   }
 
   /** RFC 7323 section 4.3: remembers the timestamp to echo. The segment is acceptable. */
@@ -209,6 +221,11 @@ export class Receiver {
       this.tsRecent = tsVal;
       this.tsRecentMs = nowMs;
     }
+  }
+
+  /** A segment with data echoes this timestamp of ours. */
+  noteEcho(tsEcr: number): void {
+    if (tsEcr !== 0) this.limit.roundTrip(seqDiff(this.c.timestamp(), tsEcr));
   }
 
   /** RFC 9293 section 3.10.7.4, first step: is some of the segment inside the window? `len` counts SYN and FIN. */
@@ -275,8 +292,12 @@ export class Receiver {
     this.unanswered = true;
     this.dataMs = c.engine.now;
     this.deliver(b, off, len);
+    if (c.over) return;
     const early = this.early;
-    if (early === null || c.over) return;
+    if (early === null) {
+      if (this.keepingUp) this.limit.delivered(this.bytesReceived, c.engine.now);
+      return;
+    }
     this.ackNow = true;
     for (;;) {
       const n = early.readable(this.rcvNxt);
@@ -284,6 +305,7 @@ export class Receiver {
       this.deliver(early.bytesAt(this.rcvNxt), early.offsetAt(this.rcvNxt), n);
       if (c.over) return;
     }
+    if (this.keepingUp) this.limit.delivered(this.bytesReceived, c.engine.now);
     early.drop(this.rcvNxt);
     if (early.empty) this.early = null;
   }
@@ -303,15 +325,23 @@ export class Receiver {
     const covered = this.early.coveredTo(seq);
     if (seqGe(covered, end)) {
       this.duplicate(seq, end);
+      this.early.remember(seq); // the range around it is the next block, RFC 2883 section 4.2
     } else if (!this.early.insert(b, off, len, seq)) {
       engine.drops[Drop.TcpReassemblyFull]!++;
-      if (this.early.empty) this.free();
+      if (this.early.empty) this.early = null;
     }
+    if (this.keepingUp) this.limit.early(seqDiff(end, this.rcvNxt));
     if (!this.sackEnabled) sendAck(this.c);
   }
 
+  /** A segment was refused: the next ACK tells what of it had come before, and of nothing else. */
+  oldSegment(seq: number, end: number): void {
+    if (seqLe(end, this.rcvNxt)) this.duplicate(seq, end);
+    else this.ackNow = true;
+  }
+
   /** [left, right) came again: the next ACK says so. */
-  duplicate(left: number, right: number): void {
+  private duplicate(left: number, right: number): void {
     this.ackNow = true;
     if (right === left) return;
     this.dupLeft = left;
@@ -348,5 +378,6 @@ export class Receiver {
     this.early?.clear();
     this.early = null;
     this.ackTimer?.cancel();
+    this.limit.free();
   }
 }

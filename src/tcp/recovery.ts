@@ -115,6 +115,7 @@ export class LossRecovery {
     if (this.rtt.backoff === 0) {
       const ms = now - this.stallMs;
       this.rtt.sample(ms, 1);
+      this.c.rcv.limit.roundTrip(ms);
       this.board.minRttUs = Math.max(1, Math.floor(ms * 1000));
     } else {
       this.rtt.synWasLost();
@@ -240,7 +241,9 @@ export class LossRecovery {
       // All of it was sent more than once: only the echoed timestamp tells which transmission is answered.
       ms = seqDiff(c.timestamp(), seg.options.tsEcr);
     }
-    if (ms >= 0) this.rtt.sample(ms, Math.max(1, Math.ceil(flight / (2 * this.snd.smss))));
+    if (ms < 0) return;
+    this.rtt.sample(ms, Math.max(1, Math.ceil(flight / (2 * this.snd.smss))));
+    this.cc.smoothed(this.rtt.srttMs, c.engine.now);
   }
 
   /** The probe has been heard of (RFC 8985 section 7.4.2). */
@@ -248,8 +251,8 @@ export class LossRecovery {
     if (this.tlpResent && !dsack) {
       if (seqGt(seg.ack, this.tlpEnd)) {
         // The probe repaired a loss.
-        this.cc.lost(flight);
-        this.cc.cwnd = this.cc.ssthresh;
+        this.lost(flight, this.snd.smss);
+        this.cc.cwnd = this.cc.target;
       } else if (acked > 0 || seg.options.sackCount > 0) {
         return;
       }
@@ -277,11 +280,19 @@ export class LossRecovery {
     this.phase = Phase.Recovery;
     this.recover = this.snd.sndNxt;
     this.recoverFs = Math.max(1, board.outBytes);
-    this.cc.lost(board.outBytes);
+    this.lost(board.outBytes, board.lostBytes);
     this.prrDelivered = 0;
     this.prrOut = 0;
     this.tlpActive = false;
     if (this.reoRecoveries > 0 && --this.reoRecoveries === 0) this.reoMult = 1;
+  }
+
+  /** A loss: with SACK it is known how much was lost, and that may be all there is to it. */
+  private lost(flight: number, bytes: number): void {
+    const { engine, rcv } = this.c;
+    const random = engine.limits.randomLoss && rcv.sackEnabled && bytes < flight && !this.cc.queued;
+    if (random) this.cc.lostAtRandom(flight, bytes);
+    else this.cc.lost(flight);
   }
 
   /** RFC 6937: how much this ACK lets us send. */
@@ -292,16 +303,16 @@ export class LossRecovery {
     this.prrDelivered += delivered;
     const pipe = this.pipe;
     let room: number;
-    if (pipe > cc.ssthresh) {
-      room = Math.ceil((this.prrDelivered * cc.ssthresh) / this.recoverFs) - this.prrOut;
+    if (pipe > cc.target) {
+      room = Math.ceil((this.prrDelivered * cc.target) / this.recoverFs) - this.prrOut;
     } else {
-      room = Math.min(cc.ssthresh - pipe, Math.max(this.prrDelivered - this.prrOut, delivered) + snd.smss);
+      room = Math.min(cc.target - pipe, Math.max(this.prrDelivered - this.prrOut, delivered) + snd.smss);
     }
     cc.cwnd = pipe + Math.max(room, this.prrOut === 0 ? snd.smss : 0);
   }
 
   private leave(): void {
-    if (this.phase === Phase.Recovery) this.cc.cwnd = Math.max(this.cc.ssthresh, this.snd.smss);
+    if (this.phase === Phase.Recovery) this.cc.cwnd = Math.max(this.cc.target, this.snd.smss);
     this.phase = Phase.Open;
     this.dupAcks = 0;
     this.renoSacked = 0;

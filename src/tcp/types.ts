@@ -80,8 +80,11 @@ export const stateName = (state: TcpState): string => STATE_NAMES[state];
 export interface TcpLimits {
   /** Bytes that one connection holds unsent or unacknowledged. */
   sendBuffer: number;
-  /** Largest receive window of one connection, bytes. */
+  /** Receive window of a new connection, bytes; it doubles up to receiveBufferMax while the peer uses it up. */
   receiveBuffer: number;
+  receiveBufferMax: number;
+  /** Bytes that the windows of all connections together may grow by. */
+  windowGrowth: number;
   /** Bytes of all send and reassembly buffers together. */
   memory: number;
   /** Connections in all, TIME-WAIT not counted; above it a SYN is ignored. */
@@ -114,6 +117,11 @@ export interface TcpLimits {
   burstSegments: number;
   /** Challenge ACKs per second of the whole engine (RFC 5961 section 10). */
   challengeAcksPerSec: number;
+  /**
+   * A loss on a path without a queue is taken for random and not for congestion (ADR 0006). For virtual Ethernet; false is
+   * what RFC 9438 says for shared networks.
+   */
+  randomLoss: boolean;
   /** Take up the timestamps option when the peer offers it (RFC 7323 section 3). */
   timestamps: boolean;
   /** Offer timestamps in active opens. */
@@ -123,6 +131,8 @@ export interface TcpLimits {
 export const DEFAULT_LIMITS: Readonly<TcpLimits> = {
   sendBuffer: 256 << 10,
   receiveBuffer: 256 << 10,
+  receiveBufferMax: 4 << 20,
+  windowGrowth: 64 << 20,
   memory: 256 << 20,
   maxConnections: 16_384,
   maxTimeWait: 4096,
@@ -140,6 +150,7 @@ export const DEFAULT_LIMITS: Readonly<TcpLimits> = {
   delayedAckMs: 40,
   burstSegments: 64,
   challengeAcksPerSec: 100,
+  randomLoss: true,
   timestamps: true,
   offerTimestamps: false,
 };

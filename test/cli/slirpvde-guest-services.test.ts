@@ -29,7 +29,10 @@ function services(t: ExecutionContext, six: boolean, line: string, resolvConf: s
   const resolver = new ResolverConfig({ clock: wheel.clock, path });
   const log = new Logger({ name: 'test', quiet: true, verbose: false, sinks: [] });
   const made = guestServices({ config, resolver, wheel, mtu: 1500, log, closers });
-  return { ...made, dir, close: () => Promise.all(closers.map((closer) => closer())) };
+  const close = async (): Promise<void> => {
+    for (const closer of closers.reverse()) await closer();
+  };
+  return { ...made, dir, close };
 }
 
 const told = (made: ReturnType<typeof services>): string =>

@@ -71,6 +71,18 @@ for (const joined of [false, true]) {
   });
 }
 
+test('one lease file, one process: the second start says why not, and the file is free again afterwards', async (t) => {
+  const dir = tempDir(t);
+  const line = (name: string): string => `-s ${join(dir, name)} -D --leases ${join(dir, 'leases')}`;
+  const { service } = await start(t, line('a'));
+  await t.throwsAsync(start(t, line('b')), { message: /lease file .*leases: another process keeps its leases there/ });
+  t.false(existsSync(join(dir, 'b')), 'nothing is left of the start that failed');
+  await service.close();
+  t.false(existsSync(join(dir, 'leases.lock')));
+  const again = await start(t, line('b'));
+  await again.service.close();
+});
+
 test('without the native addon: streams work, VDE is left out with one line; with -s it is an error', async (t) => {
   const root = fileURLToPath(new URL('../..', import.meta.url));
   const dir = tempDir(t);

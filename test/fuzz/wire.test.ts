@@ -14,9 +14,12 @@ import * as icmp from '../../src/wire/icmpv4.ts';
 import * as ipv4 from '../../src/wire/ipv4.ts';
 import { frameSummary, packetSummary } from '../../src/wire/summary.ts';
 import * as tcp from '../../src/wire/tcp.ts';
+import * as tftp from '../../src/wire/tftp.ts';
 import * as udp from '../../src/wire/udp.ts';
 import { frame, frameNames } from '../support/frames.ts';
 import { hex } from '../support/hex.ts';
+import { mend, mutate } from './support/mutate.ts';
+import { Random, SEED_VARIABLE, seedOfRun } from './support/random.ts';
 
 type Reader = (b: Uint8Array, o: number, end: number) => unknown;
 
@@ -41,6 +44,8 @@ const readers: Record<string, Reader> = {
   'dns.ednsUdpSize': dns.ednsUdpSize,
   'dns.sameQuestion': (b, o, end) => dns.sameQuestion(b, o, end, b, o, end),
   'dns.summary': dns.summary,
+  'tftp.parseRequest': tftp.parseRequest,
+  'tftp.summary': tftp.summary,
   frameSummary: (b, o, end) => frameSummary(b, o, end - o),
   packetSummary,
   'checksum.partial': (b, o, end) => partial(b, o, end - o, 0),
@@ -110,6 +115,7 @@ function readAll(bytes: Uint8Array, before: number): void {
 }
 
 const LAYERS = [0, 14, 34, 42];
+const MUTATED = 100_000;
 const offset = fc.integer({ min: 0, max: 9 });
 
 test('random bytes', (t) => {
@@ -190,6 +196,30 @@ const mutated = fc
 
 test('captured frames, cut and changed', (t) => {
   fc.assert(fc.property(mutated, offset, readAll), { numRuns: 300 });
+  t.pass();
+});
+
+test(`${MUTATED} captured frames, cut, spliced and changed, by every codec`, (t) => {
+  const seed = seedOfRun();
+  const random = new Random(seed);
+  const frames = frameNames().map(frame);
+  const input = new Uint8Array(8192);
+  for (let n = 0; n < MUTATED; n++) {
+    const f = mutate(random.pick(frames), random.pick(frames), random).subarray(0, 4000);
+    if (random.chance(70)) mend(f, random.chance(70));
+    const before = random.below(10);
+    input.fill(0xff, 0, f.length + 100);
+    input.set(f, before);
+    const layer = before + Math.min(f.length, random.pick(LAYERS));
+    for (const [name, read] of all) {
+      try {
+        read(input, layer, before + f.length);
+      } catch (error) {
+        t.fail(`${SEED_VARIABLE}=${seed}: ${name}: ${error}: ${Buffer.from(f).toString('hex')}`);
+        return;
+      }
+    }
+  }
   t.pass();
 });
 

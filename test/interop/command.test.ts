@@ -54,6 +54,36 @@ for (const kind of SWITCHES) {
     }
   });
 
+  suite.test('-d over what a killed instance has left: pid file and directory are taken over', [], async (t, lab) => {
+    const pidFile = join(lab.dir, 'run/stale.pid');
+    if (lab.guests.length === 0) await lab.addGuest(kind === 'debian');
+    const started = async (): Promise<number> => {
+      const start = await slirpvde(lab, ['-s', lab.ctl, '-dhcp', '-d', '-p', pidFile]);
+      t.is(start.code, 0, start.stderr);
+      const pid = Number(readFileSync(pidFile, 'utf8'));
+      t.teardown(() => {
+        if (isRunning(pid)) process.kill(pid, 'SIGKILL');
+      });
+      t.true(isRunning(pid));
+      return pid;
+    };
+    const first = await started();
+    const twice = await slirpvde(lab, ['-s', join(lab.dir, 'run/other'), '-dhcp', '-d', '-p', pidFile]);
+    t.is(twice.code, 1, 'the pid file of a running instance is not taken');
+    t.regex(twice.stderr, new RegExp(`process ${first}, which is running`));
+    process.kill(first, 'SIGKILL');
+    await until(() => !isRunning(first), STOP_MS, 'slirpvde is gone');
+    t.true(existsSync(pidFile));
+    const second = await started();
+    t.not(second, first);
+    if (kind === 'embedded') await lab.guest.join();
+    await answersAtOnce(t, lab);
+    if (kind === 'embedded') await lab.guest.leave();
+    process.kill(second, 'SIGTERM');
+    await until(() => !isRunning(second), STOP_MS, 'slirpvde ends');
+    t.false(existsSync(pidFile));
+  });
+
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     suite.test(`${signal} in the foreground leaves nothing, with a guest joined`, [], async (t, lab) => {
       const pidFile = join(lab.dir, 'slirpvde.pid');
@@ -123,6 +153,20 @@ for (const { name, args, code, reason, who } of failures) {
       t.false(existsSync(lab.ctl));
     }
     await taken.stop();
+  });
+}
+
+for (const [option, values] of [
+  ['-H', ['x', '', '10.0.2.2/33', '10.0.2.2/', '10.0.2', '0.0.0.0', '127.0.0.1', '10.0.2.2/24/8', '-1']],
+  ['-L', ['80', '99999:10.0.2.15:80', '80:10.0.2.15:0', '80:300.0.0.1:80', '::::', '80:10.0.2.15:80x']],
+] as const) {
+  failing.test(`nonsense in ${option} is a usage error that names it`, [], async (t, lab) => {
+    for (const value of values) {
+      const result = await slirpvde(lab, ['-s', lab.ctl, option, value]);
+      t.is(result.code, 2, `${option} ${value}: ${result.stderr}`);
+      t.true(result.stderr.includes(value === '' ? option : value), result.stderr);
+      t.false(existsSync(lab.ctl));
+    }
   });
 }
 

@@ -1,5 +1,16 @@
 // DHCP, DNS and TFTP with other people's clients, and a machine that boots from nothing but its network.
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
@@ -175,3 +186,57 @@ for (const kind of SWITCHES) {
 
   suite.end();
 }
+
+const changing = new Suite('resolv.conf', 'embedded', { start: false, guests: 0 });
+
+changing.test(
+  'replaced by rename, by a link, and behind the link: followed within two seconds',
+  ['dig', 'dnsmasq'],
+  async (t, lab) => {
+    // A directory of our own in place of /etc: nothing can be renamed over a file that is bound there by itself.
+    const etc = join(lab.dir, 'etc');
+    mkdirSync(etc);
+    for (const name of ['passwd', 'group', 'nsswitch.conf', 'ld.so.cache']) {
+      if (existsSync(`/etc/${name}`)) copyFileSync(`/etc/${name}`, join(etc, name));
+    }
+    const write = (name: string, server: string): void => {
+      writeFileSync(join(etc, `${name}.new`), `nameserver ${server}\n`);
+      renameSync(join(etc, `${name}.new`), join(etc, name));
+    };
+    write('resolv.conf', SERVER);
+    await lab.world.must(['mount', '--bind', etc, '/etc']);
+    await lab.startDns();
+    const own = [
+      '--no-daemon',
+      '--conf-file=/dev/null',
+      '--no-resolv',
+      '--no-hosts',
+      '--pid-file=',
+      '--bind-interfaces',
+    ];
+    const names = ['--listen-address=127.0.0.53', '--host-record=host.test,192.0.2.88', '--user=root'];
+    const stub = lab.world.start(['dnsmasq', ...own, ...names]);
+    await stub.until((child) => child.stderr.includes('started'), 5000, 'the second resolver is ready');
+    await lab.startRouter();
+    const guest = await lab.addGuest();
+    await guest.dhcp();
+    const answer = async (): Promise<string> =>
+      (await guest.run(['dig', `@${DNS}`, '+short', '+tries=1', '+time=3', 'host.test'])).stdout.trim();
+    const becomes = async (address: string, what: string): Promise<void> => {
+      const start = Date.now();
+      await until(async () => (await answer()) === address, 5000, `${what}: ${address}`);
+      t.true(Date.now() - start < 2500, what);
+    };
+    await becomes('192.0.2.77', 'at the start');
+    write('resolv.conf', '127.0.0.53');
+    await becomes('192.0.2.88', 'replaced by rename');
+    write('stub.conf', SERVER);
+    symlinkSync('stub.conf', join(etc, 'link.new'));
+    renameSync(join(etc, 'link.new'), join(etc, 'resolv.conf'));
+    await becomes('192.0.2.77', 'replaced by a link');
+    write('stub.conf', '127.0.0.53');
+    await becomes('192.0.2.88', 'what the link leads to was replaced');
+  },
+);
+
+changing.end();

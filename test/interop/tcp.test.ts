@@ -1,4 +1,4 @@
-import { readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { type Guest, SERVER } from './lab/lab.ts';
@@ -9,6 +9,7 @@ import { Suite, SWITCHES } from './lab/suite.ts';
 const BIG = 100 * 1024 * 1024;
 const MEDIUM = 20 * 1024 * 1024;
 const MANY = 200;
+const SOCKETS = 1500;
 const IPERF_FLOOR = 20e6; // bit/s: far below what any router does that is not broken
 
 const digestLine = (bytes: number): string => `${bytes} ${patternDigest(bytes)}\n`;
@@ -79,6 +80,42 @@ for (const kind of SWITCHES) {
     t.is(curl.code, 7, 'CURLE_COULDNT_CONNECT');
     t.true(curl.ms < 1000, `${curl.ms} ms`);
     t.regex((await lab.guest.run(['nc', '-v', '-w', '5', SERVER, '9'])).stderr, /Connection refused/);
+  });
+
+  suite.test('a reset in mid-stream does not look like a clean end', ['curl'], async (t, lab) => {
+    await lab.guest.dhcp();
+    const file = join(lab.dir, 'torn');
+    const result = await lab.guest.run(['curl', '-sS', '--max-time', '10', '-o', file, `http://${SERVER}/torn/300000`]);
+    t.is(result.code, 56, `CURLE_RECV_ERROR: ${result.stderr}`);
+    t.regex(result.stderr, /reset by peer/i);
+    t.is(readFileSync(file).length, 300_000, 'what came before the reset is there');
+  });
+
+  suite.test('1,500 connections at once, more than select(2) can name: all work', ['curl'], async (t, lab) => {
+    await lab.guest.dhcp();
+    const held = `
+      const net = require('node:net');
+      const sockets = [];
+      let open = 0, answered = 0;
+      const another = () => {
+        if (sockets.length === ${SOCKETS}) return;
+        const s = net.connect({ host: '${SERVER}', port: 7001, allowHalfOpen: true });
+        sockets.push(s);
+        let text = '';
+        s.on('connect', () => { if (++open === ${SOCKETS}) console.log('open'); else another(); });
+        s.on('error', (error) => console.log(error.message));
+        s.on('data', (data) => { text += data; });
+        s.on('end', () => { if (text.startsWith('5 2cf24dba') && ++answered === ${SOCKETS}) console.log('answered'); });
+      };
+      for (let i = 0; i < 32; i++) another();
+      process.stdin.once('data', () => sockets.forEach((s) => s.end('hello')));`;
+    const client = lab.guest.space.start([process.execPath, '-e', held]);
+    await client.until((child) => child.stdout.includes('open'), 20_000, 'all are open');
+    t.true(readdirSync(`/proc/${lab.router.pid}/fd`).length > SOCKETS, 'one host socket each');
+    t.is(await lab.guest.must(['curl', '-sS', '--fail', `http://${SERVER}/peer`]), '198.51.100.1\n', 'and one more');
+    client.write('go\n');
+    await client.until((child) => child.stdout.includes('answered'), 20_000, 'all are answered');
+    await client.stop();
   });
 
   suite.test('iperf3 runs both ways', ['iperf3'], async (t, lab) => {

@@ -2,7 +2,7 @@ import { mkdtempSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
-import { parseEndpoint } from '../../src/core/address.ts';
+import { endpointIpv4, parseEndpoint } from '../../src/core/address.ts';
 import { TimerWheel } from '../../src/core/timer-wheel.ts';
 import { CapturedLink } from '../../src/link/capture.ts';
 import { memoryPair } from '../../src/link/memory.ts';
@@ -80,9 +80,10 @@ test('showinfo tells what is in use and the bounds', async (t) => {
     'tcp flows        1, half-open 1 of 2048, time-wait 0 of 4096',
     'udp flows        1 of 500',
     'icmp flows       0 of 125',
-    'forward clients  0 of 4096, forwards 0, ports 0 of 1024',
+    'forward clients  0 of 4096, forwards 0, ports 0 of 1024, waiting 0 of 256',
     'descriptors      30 of 1024, of flows 2 of 1000, 250 for one guest of several; guests with flows 1',
-    'neighbors        1 of 1024',
+    'neighbors        1 of 1024, incomplete 0 of 256',
+    'reassembly       0 of 1024, 0.0 MiB of 4.0 MiB',
     'leases           0 of 240, aside 0',
     'dns              queries 0 answers 0 failed 0 waiting 0 upstreams 198.51.100.53:53',
     'drops            1',
@@ -149,6 +150,20 @@ test('lease/list and lease/release', async (t) => {
   t.regex((await c.ask('lease/list'))[1]!, /idle/);
   t.regex((await c.ask(`lease/release ${address}`))[0]!, /^1002/);
   t.regex((await c.ask('lease/release x'))[0]!, /^1022/);
+});
+
+test('unix/list and remove', async (t) => {
+  const c = routerConsole();
+  await c.h.router.unixForwards.add({ path: '/run/web.sock', guest: endpointIpv4(0x0a00020f, 80) });
+  c.h.router.unixForwards.addService({ port: 9000, path: '/run/app.sock' });
+  t.deepEqual((await c.ask('unix/list')).slice(1), [
+    'forward  /run/web.sock  10.0.2.15:80',
+    'service  10.0.2.2:9000  /run/app.sock',
+  ]);
+  t.deepEqual(await c.ask('unix/remove /run/web.sock'), []);
+  t.deepEqual(await c.ask('unix/remove 9000'), []);
+  t.regex((await c.ask('unix/remove 9000'))[0]!, /^1002/);
+  t.is((await c.ask('unix/list')).length, 1);
 });
 
 test('forward/add, list and remove', async (t) => {

@@ -104,16 +104,47 @@ test('removal of a UDP forward ends its clients and no others', async (t) => {
 test('a guest by its DHCP name: refused before there is one, found when it is', async (t) => {
   const h = new RouterHarness();
   await add(h, 'tcp', '80:web:8080');
-  t.true(h.host.listeners[0]!.incoming(CLIENT).wasReset);
+  const early = h.host.listeners[0]!.incoming(CLIENT);
   t.is(h.dropped(Drop.ForwardUnresolved), 1);
   t.regex(h.log.join(), /forward 1: no guest is known as web/);
+  h.clock.advance(9000);
+  t.deepEqual([early.wasReset, h.router.status().held.used], [false, 1]);
+  h.clock.advance(1500);
+  t.deepEqual([early.wasReset, h.router.status().held.used], [true, 0], 'a RST after ten seconds');
   const address = leaseTo(h, '52:54:00:aa:bb:cc', 'Web');
   h.host.listeners[0]!.incoming(CLIENT);
   t.is(synTo(h), `${address}:8080`);
   const [view] = h.router.forwards.list();
   t.deepEqual([view!.hits, view!.misses], [1, 1]);
-  h.router.dhcp!.endLease(parseIpv4(address));
-  t.true(h.host.listeners[0]!.incoming(CLIENT).wasReset);
+});
+
+test('a client that comes before its guest waits, and is passed on when the guest has its lease', async (t) => {
+  const h = new RouterHarness();
+  await add(h, 'tcp', '80:web:8080');
+  const client = h.host.listeners[0]!.incoming(CLIENT);
+  h.clock.advance(3000);
+  const address = leaseTo(h, '52:54:00:aa:bb:cc', 'Web');
+  h.clock.advance(300);
+  t.is(synTo(h), `${address}:8080`);
+  t.deepEqual([client.wasReset, h.router.status().held.used], [false, 0]);
+  const [view] = h.router.forwards.list();
+  t.deepEqual([view!.hits, view!.misses], [1, 1]);
+});
+
+test('clients that wait: 64 of one forward, those that went are forgotten, closing the forward resets the rest', async (t) => {
+  const h = new RouterHarness();
+  const { id } = await add(h, 'tcp', '80:web:8080');
+  const clients = Array.from({ length: 65 }, () => h.host.listeners[0]!.incoming(CLIENT));
+  t.deepEqual(
+    clients.map((client) => client.wasReset),
+    [...new Array<boolean>(64).fill(false), true],
+  );
+  clients[0]!.user.failed('ECONNRESET');
+  h.clock.advance(300);
+  t.is(h.router.status().held.used, 63);
+  h.router.forwards.remove(id);
+  t.true(clients.slice(1).every((client) => client.wasReset));
+  t.is(h.router.status().held.used, 0);
 });
 
 test('a guest by its hardware address: leased by DHCP, or heard of', async (t) => {

@@ -184,3 +184,62 @@ test('a rule that is added while datagrams flow stops them', (t) => {
   t.regex(h.sent().join(), /prohibited/);
   t.is(h.host.lastUdp.sent.length, 1);
 });
+
+for (const [give, want] of [
+  ['2001:db8::/32', '2001:db8::/32'],
+  ['2001:DB8::7', '2001:db8::7/128'],
+  ['[2001:db8::7]:443/tcp', '[2001:db8::7]/128:443/tcp'],
+  ['[2001:db8::]/32:1-9', '[2001:db8::]/32:1-9'],
+  ['[2001:db8::]/32/udp', '2001:db8::/32/udp'],
+  ['::/0/icmp', '::/0/icmp'],
+  ['2001:db8::/16', 'has host bits'],
+  ['2001:db8::/129', 'above 128'],
+  ['[10.0.0.0]/8', 'not an IP address'],
+  ['2001:db8::g', 'not an IP address'],
+  ['::ffff:10.0.0.1', 'as IPv4'],
+  ['10.0.0.0/33', 'above 32'],
+] as const) {
+  test(`rule ${give}: ${want}`, (t) => {
+    let text = '';
+    try {
+      text = formatPolicyRule(rules(`+${give}`)[0]!);
+      t.deepEqual(rules(`+${text}`), rules(`+${give}`), 'what is printed reads the same');
+    } catch (error) {
+      text = (error as Error).message;
+    }
+    t.true(text.includes(want), text);
+  });
+}
+
+test('rules of both families: each for its own, those of IPv4 for translated destinations', (t) => {
+  const policy = make({
+    rules: rules('-[2001:db8:f::]/48:80/tcp', '+2001:db8:f::/48', '-192.0.2.0/24', '+0.0.0.0/0', '-::/0'),
+  });
+  t.is(decide(policy, '2001:db8:f::1', 80), 'denied');
+  t.is(decide(policy, '2001:db8:f::1', 81), 'allowed [2001:db8:f::1]:81');
+  t.is(decide(policy, '2001:db8:e::1'), 'denied');
+  t.is(decide(policy, '64:ff9b::192.0.2.9'), 'denied');
+  t.is(decide(policy, '::ffff:192.0.2.9'), 'denied');
+  t.is(decide(policy, '64:ff9b::198.51.100.9'), 'allowed 198.51.100.9:80');
+  t.is(decide(policy, '10.0.2.2'), 'allowed 127.0.0.1:80', 'what is said of IPv6 says nothing of IPv4');
+  t.is(decide(policy, '2001:db8:2::1'), 'denied', 'the IPv6 gateway is ::1 too');
+  t.is(decide(make({ rules: rules('-127.0.0.1:631') }), '2001:db8:2::1', 631), 'denied', 'and 127.0.0.1');
+  t.is(decide(make({ rules: rules('+fd00:ec2::254') }), 'fd00:ec2::254'), 'allowed [fd00:ec2::254]:80');
+  t.is(decide(make({ rules: rules('+169.254.169.254') }), '64:ff9b::169.254.169.254'), 'allowed 169.254.169.254:80');
+});
+
+test('--no-host and --restrict hold for IPv6', (t) => {
+  const own = Int32Array.from(['192.0.2.1', '2001:db8:9::9'].flatMap((a) => parseAddress(a)!));
+  const policy = make({ hostAddresses: () => own });
+  t.deepEqual(
+    ['2001:db8:9::9', '64:ff9b::192.0.2.1', '::ffff:192.0.2.1', '2002:c000:201::1', '2001:db8:9::8'].map((a) =>
+      decide(policy, a),
+    ),
+    ['denied', 'denied', 'denied', 'denied', 'allowed [2001:db8:9::8]:80'],
+  );
+  const strict = make({ restrict: true, rules: rules('+2001:db8:7::/48') });
+  t.deepEqual(
+    ['2001:db8:7::1', '2001:db8:8::1', '64:ff9b::192.0.2.1', '2001:db8:2::1'].map((a) => decide(strict, a)),
+    ['allowed [2001:db8:7::1]:80', 'denied', 'denied', 'denied'],
+  );
+});

@@ -199,6 +199,20 @@ test('without ping sockets an echo is answered "prohibited", never faked', (t) =
 
 // ---- services
 
+test('a datagram from port 0 wants no answer: no service and no mapping comes of it (RFC 768)', (t) => {
+  const h = new RouterHarness();
+  const data = hex('1234 0100 0001 0000 0000 0000 07 67617465776179 00 0001 0001');
+  for (const [dst, dport] of [
+    ['10.0.2.3', 53],
+    ['10.0.2.2', 69],
+    ['192.0.2.1', 7],
+  ] as const) {
+    t.deepEqual(h.send(udpFrame({ dst, sport: 0, dport, data })), []);
+  }
+  t.is(h.dropped(Drop.UdpBadPort), 3);
+  t.is(h.host.udp.length, 0);
+});
+
 test('DNS at the DNS address goes to the upstream and the answer comes back from there', (t) => {
   const h = new RouterHarness();
   const query = hex('1234 0100 0001 0000 0000 0000 07 6578616d706c65 04 74657374 00 0001 0001');

@@ -48,6 +48,9 @@ function ask(name: string, type = 'A', more: Partial<LocalNamesOptions> = {}, ad
 const data = (a: Answer | null): string =>
   a === null ? 'upstream' : `${a.rcode} ${a.answers.map((r) => `${r.type} ${r.data}`).join(', ')}`.trim();
 
+/** Of 2001:db8::8. */
+const V6_NAME = `8.${'0.'.repeat(23)}8.b.d.0.1.0.0.2.ip6.arpa`;
+
 const cases: [name: string, type: string, want: string][] = [
   ['web', 'A', 'NOERROR A 10.0.2.15'],
   ['WEB', 'A', 'NOERROR A 10.0.2.15'],
@@ -67,6 +70,14 @@ const cases: [name: string, type: string, want: string][] = [
   ['2.2.0.10.in-addr.arpa', 'PTR', 'NOERROR PTR gateway'],
   ['7.2.0.192.in-addr.arpa', 'PTR', 'NOERROR PTR Api.Example.com'],
   ['99.2.0.10.in-addr.arpa', 'PTR', 'NXDOMAIN'],
+  [V6_NAME, 'PTR', 'NOERROR PTR v6.example.org'],
+  [V6_NAME.toUpperCase(), 'ANY', 'NOERROR PTR v6.example.org'],
+  [V6_NAME, 'AAAA', 'NOERROR'],
+  [V6_NAME.replace('8', '9'), 'PTR', 'upstream'],
+  ['8.b.d.0.1.0.0.2.ip6.arpa', 'PTR', 'upstream'],
+  // RFC 8482: one record set, however many there are
+  ['api.example.com', 'ANY', 'NOERROR A 192.0.2.7, A 192.0.2.8'],
+  ['v6.example.org', 'ANY', 'NOERROR AAAA 2001:db8::8'],
   // not ours
   ['nobody', 'A', 'upstream'],
   ['nobody.lab.test', 'A', 'upstream'],

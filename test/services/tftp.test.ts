@@ -4,6 +4,7 @@ import { type Endpoint, parseEndpoint } from '../../src/core/address.ts';
 import { Drop, type DropName, newDropCounters } from '../../src/core/drop.ts';
 import { TimerWheel } from '../../src/core/timer-wheel.ts';
 import { TftpServer, TRANSFERS_MAX, TRANSFERS_PER_GUEST } from '../../src/services/tftp.ts';
+import { WINDOW_MAX } from '../../src/services/tftp-transfer.ts';
 import * as tftp from '../../src/wire/tftp.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
@@ -178,7 +179,13 @@ const options: { name: string; give: string[]; mtu?: number; want: string }[] = 
     give: ['tsize', '0', 'timeout', '5', 'blksize', '512'],
     want: 'OACK blksize 512 timeout 5 tsize 1000',
   },
-  { name: 'unknown ones are left out', give: ['windowsize', '4', 'x', 'y'], want: 'DATA 1 512' },
+  { name: 'unknown ones are left out', give: ['multicast', '', 'x', 'y'], want: 'DATA 1 512' },
+  { name: 'windowsize', give: ['windowsize', '4'], want: 'OACK windowsize 4' },
+  { name: 'windowsize over ours is lowered', give: ['windowsize', '65535'], want: `OACK windowsize ${WINDOW_MAX}` },
+  { name: 'windowsize of 0', give: ['windowsize', '0'], want: 'DATA 1 512' },
+  { name: 'windowsize of 65536', give: ['windowsize', '65536'], want: 'DATA 1 512' },
+  { name: 'blksize over 65464', give: ['blksize', '65465'], want: 'DATA 1 512' },
+  { name: 'the first of a name counts', give: ['blksize', '8', 'blksize', '16'], want: 'OACK blksize 8' },
   { name: 'blksize below 8', give: ['blksize', '7'], want: 'DATA 1 512' },
   { name: 'blksize that is no number', give: ['blksize', '1e3'], want: 'DATA 1 512' },
   { name: 'timeout of 0', give: ['timeout', '0'], want: 'DATA 1 512' },
@@ -186,7 +193,7 @@ const options: { name: string; give: string[]; mtu?: number; want: string }[] = 
   { name: 'a name without value', give: ['tsize'], want: 'DATA 1 512' },
 ];
 for (const { name, give, mtu, want } of options) {
-  test(`RFC 2347 to 2349: ${name}`, (t) => {
+  test(`RFC 2347 to 2349, 7440: ${name}`, (t) => {
     const h = harness({ f: pattern(1000) }, mtu === undefined ? {} : { mtu });
     t.deepEqual(texts(h.say(rrq('f', 'octet', ...give))), [want]);
   });
@@ -200,6 +207,78 @@ test('OACK is acknowledged by ACK 0; an error instead ends the transfer (RFC 234
   t.deepEqual(h.say(Uint8Array.of(0, 5, 0, 8, 0), again!.port, OTHER), []);
   t.is(h.server.size, 1);
 });
+
+// Windows.
+
+/** Starts a transfer in windows; the port, and the first window. */
+function windows(h: ReturnType<typeof harness>, size: number, mode = 'octet') {
+  const [oack] = h.say(rrq('f', mode, 'windowsize', String(size)));
+  const { port } = oack!;
+  return { port, first: h.say(ack(0), port) };
+}
+
+test('RFC 7440: a window of blocks for each ACK, and the end after the last of them', (t) => {
+  const h = harness({ f: pattern(512 * 9 + 100) });
+  const { port, first } = windows(h, 4);
+  t.deepEqual(texts(first), ['DATA 1 512', 'DATA 2 512', 'DATA 3 512', 'DATA 4 512']);
+  t.deepEqual(texts(h.say(ack(4), port)), ['DATA 5 512', 'DATA 6 512', 'DATA 7 512', 'DATA 8 512']);
+  const rest = h.say(ack(8), port);
+  t.deepEqual(texts(rest), ['DATA 9 512', 'DATA 10 100']);
+  t.deepEqual([...rest[1]!.bytes.subarray(4)], [...pattern(512 * 9 + 100)].slice(-100));
+  t.deepEqual(h.say(ack(10), port), []);
+  t.is(h.server.size, 0);
+  t.is(h.counts.closed, 1);
+});
+
+test('RFC 7440 4: what is behind the ACK goes again, and the window is filled up', (t) => {
+  const h = harness({ f: pattern(512 * 20) });
+  const { port, first } = windows(h, 4);
+  const again = h.say(ack(2), port); // 3 was lost
+  t.deepEqual(texts(again), ['DATA 3 512', 'DATA 4 512', 'DATA 5 512', 'DATA 6 512']);
+  t.deepEqual([...again[0]!.bytes], [...first[2]!.bytes], 'the same bytes');
+  t.deepEqual(h.say(ack(7), port), [], 'nothing of that number is outstanding');
+  t.deepEqual(texts(h.say(ack(2), port)), ['DATA 3 512', 'DATA 4 512', 'DATA 5 512', 'DATA 6 512'], '3 was lost again');
+  t.deepEqual(h.say(ack(2), port), [], 'once');
+  h.clock.advance(1000);
+  t.deepEqual(
+    texts(h.take()),
+    ['DATA 3 512', 'DATA 4 512', 'DATA 5 512', 'DATA 6 512'],
+    'time is up: the whole window',
+  );
+  t.deepEqual(texts(h.say(ack(6), port)), ['DATA 7 512', 'DATA 8 512', 'DATA 9 512', 'DATA 10 512']);
+});
+
+for (const mode of ['octet', 'netascii']) {
+  test(`RFC 7440: ${mode}, a third of the messages lost, read at once or later: the file arrives`, (t) => {
+    for (const later of [false, true]) {
+      const give = Buffer.from(Array.from({ length: 3000 }, (_, i) => `line ${i}\n`).join(''));
+      const want = mode === 'octet' ? give : Buffer.from(give.toString().replaceAll('\n', '\r\n'));
+      const h = harness({ f: give }, { later });
+      let got = Buffer.alloc(0);
+      let next = 1;
+      let seen = 0;
+      let port = 0;
+      const ask = rrq('f', mode, 'windowsize', '7', 'blksize', '400');
+      h.server.handle(GUEST, 69, ask, 0, ask.length);
+      for (let turn = 0; turn < 2000 && (turn === 0 || h.server.size > 0); turn++) {
+        h.run();
+        let heard = false;
+        for (const m of h.take()) {
+          port = m.port;
+          if ((Math.imul(++seen, 0x9e3779b1) >>> 16) % 3 === 0) continue;
+          heard = true;
+          if (m.bytes[1] !== 3 || tftp.block(m.bytes, 0) !== next) continue;
+          got = Buffer.concat([got, m.bytes.subarray(4)]);
+          next++;
+        }
+        if (heard) h.server.handle(GUEST, port, ack(next - 1), 0, 4);
+        else h.clock.advance(1000);
+      }
+      t.is(h.server.size, 0);
+      t.true(got.equals(want), `${got.length} of ${want.length} bytes`);
+    }
+  });
+}
 
 // netascii.
 
@@ -375,7 +454,14 @@ test('any bytes from anybody: no exception, no transfer that does not end, no fi
   const op = fc.constantFrom(1, 1, 1, 2, 3, 4, 4, 5, 6, 9);
   const body = fc.oneof(
     fc.uint8Array({ maxLength: 40 }),
-    fc.constantFrom('f\0octet\0', 'f\0octet\0blksize\x001\0', 'f\0netascii\0tsize\x000\0').map((s) => Buffer.from(s)),
+    fc
+      .constantFrom(
+        'f\0octet\0',
+        'f\0octet\0blksize\x001\0',
+        'f\0netascii\0tsize\x000\0',
+        'f\0octet\0windowsize\x009\0',
+      )
+      .map((s) => Buffer.from(s)),
     fc.nat(3).map((n) => Uint8Array.of(0, n)),
   );
   const step = fc.tuple(op, body, fc.nat(3), fc.nat(1), fc.nat(3000));

@@ -280,6 +280,20 @@ export class FakeHostNet implements HostNet {
     return this.udp.filter((s) => !s.closed);
   }
 
+  /** Forgets dead sockets and what the others have sent, for long runs. */
+  forgetPast(): void {
+    const keep = <T extends { sent?: unknown[]; writes?: unknown[] }>(list: T[], alive: (each: T) => boolean): void => {
+      list.splice(0, list.length, ...list.filter(alive));
+      for (const each of list) {
+        each.sent?.splice(0, each.sent.length - 1);
+        each.writes?.splice(0);
+      }
+    };
+    keep(this.tcp, (s) => s.state !== 'dead');
+    keep(this.udp, (s) => !s.closed);
+    keep(this.pings, (p) => !p.closed);
+  }
+
   /** The socket opened last. */
   get lastTcp(): FakeTcp {
     return last(this.tcp, 'TCP socket');

@@ -22,10 +22,21 @@ export interface Addressing {
   protocol?: number;
 }
 
-const mac = (text: string): [number, number] => {
+/** What `parse` makes of a text, remembered: generated traffic has few addresses and many frames. */
+function memo<T>(parse: (text: string) => T): (text: string) => T {
+  const known = new Map<string, T>();
+  return (text) => {
+    let value = known.get(text);
+    if (value === undefined) known.set(text, (value = parse(text)));
+    return value;
+  };
+}
+
+const mac = memo((text): [number, number] => {
   const b = parseMac(text)!;
   return [(b[0]! << 8) | b[1]!, (b[2]! << 24) | (b[3]! << 16) | (b[4]! << 8) | b[5]!];
-};
+});
+const ip = memo(parseIpv4);
 
 const L4 = ethernet.HEADER_LEN + ipv4.HEADER_LEN;
 
@@ -34,7 +45,7 @@ export function ipFrame(a: Addressing, protocol: number, payload: Uint8Array): U
   const b = new Uint8Array(L4 + payload.length);
   const { srcMac = GUEST_MAC, dstMac = ROUTER_MAC, src = '10.0.2.15', dst = '10.0.2.2', ttl = 64 } = a;
   ethernet.write(b, 0, ...mac(dstMac), ...mac(srcMac), ethernet.TYPE_IPV4);
-  const [s, d] = [parseIpv4(src), parseIpv4(dst)];
+  const [s, d] = [ip(src), ip(dst)];
   ipv4.writeHeader(b, ethernet.HEADER_LEN, ipv4.HEADER_LEN + payload.length, 0, ttl, protocol, s, d, 0, true);
   b.set(payload, L4);
   return b;
@@ -99,6 +110,6 @@ export function arpFrame(a: {
   ethernet.write(b, 0, ...mac(dstMac), ...mac(srcMac), ethernet.TYPE_ARP);
   const sha = mac(a.sha ?? srcMac);
   const tha = mac(a.tha ?? '00:00:00:00:00:00');
-  arp.write(b, ethernet.HEADER_LEN, op, ...sha, parseIpv4(a.spa), ...tha, parseIpv4(a.tpa));
+  arp.write(b, ethernet.HEADER_LEN, op, ...sha, ip(a.spa), ...tha, ip(a.tpa));
   return b;
 }

@@ -20,6 +20,7 @@ const UPSTREAM = endpointIpv4(parseIpv4('198.51.100.53'), 53);
 /** A whole router at 10.0.2.2 (DNS at 10.0.2.3) between a test link and fake host sockets. */
 export class RouterHarness {
   readonly clock = new FakeClock();
+  readonly wheel = new TimerWheel(this.clock);
   readonly link: TestLink;
   readonly host = new FakeHostNet();
   readonly router: Router;
@@ -32,7 +33,7 @@ export class RouterHarness {
     this.router = new Router({
       link: this.link,
       memory: new FrameMemory(),
-      wheel: new TimerWheel(this.clock),
+      wheel: this.wheel,
       host: this.host,
       random: () => {
         this.seed = (Math.imul(this.seed, 1664525) + 1013904223) >>> 0;

@@ -159,7 +159,7 @@ export class TcpHarness implements TcpUser {
     this.iss = options.iss ?? 1000;
     this.irs = options.irs ?? 5000;
     const limits: Partial<TcpLimits> = { ...options.limits };
-    if (options.rcvWnd !== undefined) limits.receiveBuffer = options.rcvWnd;
+    if (options.rcvWnd !== undefined) limits.receiveBuffer = limits.receiveBufferMax = options.rcvWnd;
     this.path = new CapturePath(options.mtu ?? 1500, GUEST, (b, len) => this.capture(b, len));
     this.engine = new TcpEngine({
       wheel: this.wheel,

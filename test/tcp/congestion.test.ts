@@ -44,6 +44,49 @@ test('RFC 9438 4.6: a loss takes the window to 0.7 of the flight, at least two s
   t.is(cc.ssthresh, 2 * MSS);
 });
 
+test('ADR 0006: without a queue a loss takes half of what was lost, and slow start goes on', (t) => {
+  const cc = new Congestion();
+  cc.start(MSS);
+  cc.cwnd = 40 * MSS;
+  for (let now = 0; now < 100; now++) cc.smoothed(10, now);
+  t.false(cc.queued);
+  cc.lostAtRandom(40 * MSS, 4 * MSS);
+  t.is(cc.target, 38 * MSS);
+  t.is(cc.ssthresh, Number.POSITIVE_INFINITY);
+  cc.lost(40 * MSS);
+  cc.cwnd = 30 * MSS;
+  cc.lostAtRandom(30 * MSS, 2 * MSS);
+  t.deepEqual([cc.target, cc.ssthresh], [29 * MSS, 29 * MSS]);
+  cc.lostAtRandom(30 * MSS, 29 * MSS);
+  t.is(cc.target, 0.7 * 30 * MSS, 'never less than after congestion');
+});
+
+test('ADR 0006: at loss rate p the window settles near 2/p segments', (t) => {
+  const cc = avoiding(10 * MSS);
+  for (let now = 0; now < 60_000; now += 10) {
+    cc.smoothed(10, now);
+    cc.acknowledged(cc.cwnd, 10, now);
+    // One segment in twenty: that many losses per round trip.
+    cc.lostAtRandom(cc.cwnd, (cc.cwnd * 0.05) | 0);
+    cc.cwnd = cc.target;
+  }
+  t.true(cc.cwnd > 30 * MSS && cc.cwnd < 50 * MSS, `${cc.cwnd / MSS} segments`);
+});
+
+test('ADR 0006: a queue shows by a round trip half as long again as the smallest of the last 20 s', (t) => {
+  const cc = new Congestion();
+  cc.start(MSS);
+  cc.smoothed(10, 0);
+  cc.smoothed(14.9, 100);
+  t.false(cc.queued);
+  cc.smoothed(15.1, 200);
+  t.true(cc.queued);
+  cc.smoothed(16, 10_100);
+  t.true(cc.queued, 'the interval before counts');
+  cc.smoothed(16, 20_200);
+  t.false(cc.queued, 'the path has become longer');
+});
+
 test('RFC 9438 4.2: at long round trips the window returns to the peak after K seconds and then probes', (t) => {
   const cc = avoiding(1000 * MSS);
   const k = Math.cbrt((1000 - 700) / 0.4); // 9.1 s

@@ -183,7 +183,7 @@ segmentTest('RFC 5961 4.2: SYN-RECEIVED: a SYN with another sequence is challeng
 segmentTest('RFC 9293 3.10.1: connect() sends SYN with MSS, window scale and SACK-permitted', (t) => {
   const h = tcpHarness({ state: 'LISTEN' });
   h.connect();
-  const syn = h.expectToGuest({ flags: 'S', seq: 1000, ack: 0, mss: 1460, wscale: 3, sackOk: true, ts: null });
+  const syn = h.expectToGuest({ flags: 'S', seq: 1000, ack: 0, mss: 1460, wscale: 7, sackOk: true, ts: null });
   t.is(syn.win, 65535);
   h.expectNothingMore();
   t.is(h.state, 'SYN-SENT');
@@ -317,7 +317,7 @@ segmentTest('connect() refuses a 4-tuple in use, and takes one over from TIME-WA
 segmentTest('RFC 7323 2.2: window scale is answered only when offered', () => {
   const h = tcpHarness({ state: 'DEFERRED', wscale: 7 });
   h.accept();
-  h.expectToGuest({ flags: 'SA', wscale: 3, win: 65535 });
+  h.expectToGuest({ flags: 'SA', wscale: 7, win: 65535 });
   const plain = tcpHarness({ state: 'DEFERRED' });
   plain.accept();
   plain.expectToGuest({ flags: 'SA', wscale: -1, win: 65535 });

@@ -18,7 +18,13 @@ import {
 } from '../support/tcp-harness.ts';
 
 const RUNS = 400;
-const LIMITS = { sendBuffer: 20_000, receiveBuffer: 20_000, memory: 128 << 10, handshakeMs: 1e9 };
+const LIMITS = {
+  sendBuffer: 20_000,
+  receiveBuffer: 20_000,
+  receiveBufferMax: 20_000,
+  memory: 128 << 10,
+  handshakeMs: 1e9,
+};
 
 const states: HarnessState[] = [
   'DEFERRED',

@@ -409,10 +409,41 @@ segmentTest('RFC 7323 5.3: PAWS: an older timestamp is answered with an ACK and 
   const h = tcpHarness({ ts: [1000, 0] });
   h.fromGuest(hears(5001, 10, { ts: [1010, 0] }));
   h.expectToGuest({ ack: 5011 });
-  h.fromGuest(hears(5011, 10, { ts: [1009, 0] }));
+  h.fromGuest(hears(5011, 10, { ts: [909, 0] }));
   h.expectToGuest({ ack: 5011, len: 0 });
   t.is(h.drops(Drop.TcpOldTimestamp), 1);
   t.is(h.received.length, 10);
+});
+
+segmentTest('PAWS takes what reordering made up to 100 ticks late (RFC 7323 5.3 would drop it)', (t) => {
+  const h = tcpHarness({ ts: [1000, 0] });
+  h.fromGuest(hears(5001, 10, { ts: [1010, 0] }));
+  h.expectToGuest({ ack: 5011 });
+  h.fromGuest(hears(5011, 10, { ts: [910, 0] }));
+  h.expectToGuest({ ack: 5021, len: 0 });
+  t.is(h.drops(Drop.TcpOldTimestamp), 0);
+});
+
+segmentTest('RFC 2883 4: a refused segment that never came before is not reported as a duplicate', (t) => {
+  const h = tcpHarness({ ts: [1000, 0], sackOk: true });
+  h.fromGuest(hears(5001, 10, { ts: [1010, 0] }));
+  h.expectToGuest({ ack: 5011 });
+  h.fromGuest(hears(5031, 10, { ts: [900, 0] }));
+  t.deepEqual(h.expectToGuest({ ack: 5011, len: 0 }).sack, []);
+  h.fromGuest(hears(5001, 10, { ts: [900, 0] }));
+  t.deepEqual(h.expectToGuest({ ack: 5011, len: 0 }).sack, [[5001, 5011]]);
+});
+
+segmentTest('RFC 2883 4.2: the block behind a duplicate that came early is the range around it', (t) => {
+  const h = tcpHarness({ sackOk: true });
+  h.fromGuest(hears(5011, 20));
+  for (const seq of [5051, 5071, 5091, 5111]) h.fromGuest(hears(seq, 10));
+  h.all();
+  h.fromGuest(hears(5011, 10));
+  t.deepEqual(h.expectToGuest({ ack: 5001 }).sack.slice(0, 2), [
+    [5011, 5021],
+    [5011, 5031],
+  ]);
 });
 
 segmentTest('RFC 7323 5.3: PAWS does not look at RST', (t) => {

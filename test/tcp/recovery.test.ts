@@ -201,7 +201,7 @@ segmentTest('RFC 6582 3.2: duplicates of what a timeout has repeated do not star
 // SACK and RACK
 
 segmentTest('RFC 8985 6.2: three SACKed segments show the loss of the one before', (t) => {
-  const options: HarnessOptions = { sackOk: true };
+  const options: HarnessOptions = { sackOk: true, limits: { randomLoss: false } };
   const h = inFlight(8, options);
   h.advance(20);
   h.fromGuest(ackOf(1, options, [2, 3]));
@@ -266,7 +266,7 @@ segmentTest('RFC 8985 6.2: with reordering seen, a segment gets a quarter of the
 });
 
 segmentTest('RFC 6937: in recovery the flight shrinks smoothly to ssthresh', (t) => {
-  const options: HarnessOptions = { sackOk: true };
+  const options: HarnessOptions = { sackOk: true, limits: { randomLoss: false } };
   const h = inFlight(10, options);
   h.c.write(pattern(0, 30 * MSS), 0, 30 * MSS);
   h.engine.flush();

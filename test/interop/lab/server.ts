@@ -3,6 +3,7 @@
 //
 //   HTTP 80      GET /bytes/N    N bytes of the pattern            PUT /digest   digest of what was sent
 //                GET /peer       the client's address              GET /late     the digest of the last call to 7002
+//                GET /torn/N     N bytes, whose end only the end of the connection tells, and then RST
 //   TCP 7001     reads to the client's end, then answers with the digest: the client closes its half first
 //   TCP 7002     sends a greeting and closes its half first, then reads on to the client's end
 //   UDP 7003     sends each datagram back
@@ -46,6 +47,11 @@ const http = createHttpServer(async (request, response) => {
     response.end(await digest(request));
   } else if (verb === 'peer') {
     response.end(`${request.socket.remoteAddress}\n`);
+  } else if (verb === 'torn') {
+    request.socket.write('HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n');
+    request.socket.write(Buffer.alloc(Number(argument), 'x'), () => {
+      setTimeout(() => request.socket.resetAndDestroy(), 200); // behind the data: RST overtakes what waits in the kernel
+    });
   } else if (verb === 'late') {
     response.end(late);
   } else {
