@@ -61,6 +61,8 @@ function slirpvdeTable(): readonly ConsoleEntry[] {
     aliases: [],
     hostLoopback: false,
     dns: { address: network.address, upstreams: { servers: () => [], suspect: () => {} } },
+    ipv6: { addresses: [] },
+    dhcp6: { networks: [], dns: [], search: () => [], pool: null },
     dhcp: { network, dns: [], poolStart: 0x0a00020f, store: new MemoryLeaseStore() },
     maxFlows: 1,
     log: () => {},
@@ -72,8 +74,8 @@ function slirpvdeTable(): readonly ConsoleEntry[] {
     role: '',
     embedded: new Switch({ wheel }),
     socket: '',
-    network,
-    dnsAddress: network.address,
+    networks: [],
+    dnsAddresses: [],
     dhcpStart: null,
     mac: '',
     captures: new Captures(link, ''),
@@ -141,7 +143,8 @@ export const CONSOLES: readonly ConsoleDoc[] = [
     entries: slirpvdeTable(),
     events: Object.values(EVENTS),
     notes: [
-      '`lease` is there with DHCP only; `port`, `hash`, `vlan` and `fstp` only while slirpvde is the switch too.',
+      '`lease` is there with DHCP only, `lease6` with IPv6 only; `port`, `hash`, `vlan` and `fstp` only while slirpvde is ' +
+        'the switch too.',
     ],
   },
   {

@@ -3,6 +3,7 @@
 import { DPIPE } from './dpipe-options.ts';
 import type { CommandSpec } from './options.ts';
 import { SLIRPVDE } from './slirpvde-options.ts';
+import { SLIRPVDE6 } from './slirpvde6-options.ts';
 import { UNIXCMD } from './unixcmd-options.ts';
 import { VDE_AUTOLINK } from './vde_autolink-options.ts';
 import { VDE_L3 } from './vde_l3-options.ts';
@@ -17,13 +18,14 @@ import { WIREFILTER } from './wirefilter-options.ts';
 export const COMMANDS: readonly CommandSpec[] = [
   DPIPE,
   SLIRPVDE,
+  SLIRPVDE6,
   UNIXCMD,
-  VDE_SWITCH,
   VDE_AUTOLINK,
   VDE_L3,
   VDE_PCAPPLUG,
   VDE_PLUG,
   VDE_PLUG2TAP,
+  VDE_SWITCH,
   VDEQ,
   VDEQEMU,
   VDEKVM,

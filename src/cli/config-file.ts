@@ -74,6 +74,9 @@ function wordOf(spec: CommandSpec, line: string): string {
   return word;
 }
 
+/** Repeatable options that say together what one alone does: those of the command line replace those of the file. */
+const REPLACED: readonly string[] = ['host', 'nameserver'];
+
 /** The command line over a file. */
 export function mergeCommands(command: ParsedCommand, file: ParsedCommand): ParsedCommand {
   const values = new Map(file.values);
@@ -81,7 +84,8 @@ export function mergeCommands(command: ParsedCommand, file: ParsedCommand): Pars
   if (command.positionals.length > 0) values.delete('sock');
   for (const [key, value] of command.values) {
     const below = values.get(key);
-    values.set(key, Array.isArray(value) && Array.isArray(below) ? [...below, ...value] : value);
+    const adds = Array.isArray(value) && Array.isArray(below) && !REPLACED.includes(key);
+    values.set(key, adds ? [...below, ...value] : value);
   }
   return { values, positionals: command.positionals, sequence: [...command.sequence, ...file.sequence] };
 }

@@ -1,33 +1,48 @@
 // Start-up text: the original's lines, which scripts read, then ours.
 
 import { formatIpv4 } from '../core/address.ts';
+import { formatIpv6 } from '../core/ipv6-network.ts';
 import { formatForward, listensEverywhere } from './forward.ts';
 import type { SlirpvdeConfig } from './slirpvde-config.ts';
+import { cidr6 } from './slirpvde-networks.ts';
 import type { SlirpvdeState } from './slirpvde-service.ts';
 
-/** The block that the original prints, same columns. */
+/** The block that the original of this name prints, same columns. */
 export function classicBanner(
+  name: string,
   config: SlirpvdeConfig,
   state: Pick<SlirpvdeState, 'socket' | 'forwards' | 'displays'>,
 ): string[] {
-  const values: [string, string][] = [
-    ['virtual_host', `${formatIpv4(config.network.address)}/${config.network.prefixLen}`],
-    ['DNS         ', formatIpv4(config.nameserver)],
-  ];
-  if (config.dhcp !== null) values.push(['dhcp_start  ', formatIpv4(config.dhcp.start)]);
+  const { networks, names, dhcp, ipv6 } = config;
+  const values: [string, string][] = [];
+  for (const { address, prefixLen } of networks.ipv4)
+    values.push(['virtual_host', `${formatIpv4(address)}/${prefixLen}`]);
+  for (const { address, prefixLen } of networks.ipv6)
+    values.push(['virtual_host', `${formatIpv6(address)}/${prefixLen}`]);
+  if (names.told4 !== null) values.push(['DNS         ', formatIpv4(names.told4)]);
+  if (names.told6 !== null) values.push(['DNS         ', formatIpv6(names.told6)]);
+  if (dhcp !== null) {
+    const count = dhcp.count === 0 ? '' : ` nclients ${dhcp.count}`;
+    values.push(['dhcp_start  ', `${formatIpv4(dhcp.start)}${count}`]);
+  }
+  if (ipv6.dhcp6 !== null) values.push(['dhcp6       ', cidr6(ipv6.dhcp6)]);
+  for (const { prefix, prefixLen } of ipv6.radv?.prefixes ?? []) {
+    values.push(['router adv  ', `${formatIpv6(prefix)}/${prefixLen}`]);
+  }
   values.push(['vde switch  ', state.socket]);
   for (const forward of state.forwards)
     values.push([`redir ${forward.protocol.toUpperCase()}   `, formatForward(forward)]);
   for (const { path, guest } of config.unixForwards) values.push(['redir TCP   ', `${path}:${guest}`]);
   for (const display of state.displays) values.push(['redir X     ', formatForward(display)]);
   for (const { port, path } of config.unixServices) values.push(['redir UNIX  ', `${port}:${path}`]);
-  const head = 'Starting slirpvde: ';
-  return values.map(([name, value], i) => `${i === 0 ? head : ' '.repeat(head.length)}${name}=${value}`);
+  const head = `Starting ${name}: `;
+  return values.map(([key, value], i) => `${i === 0 ? head : ' '.repeat(head.length)}${key}=${value}`);
 }
 
 /** What the original does not say: role, how guests join, what they reach. Each line is for the log. */
 export function stateLines(config: SlirpvdeConfig, state: SlirpvdeState): string[] {
-  const router = formatIpv4(config.network.address);
+  const { ipv4, ipv6 } = config.networks;
+  const router = [...ipv4.map((n) => formatIpv4(n.address)), ...ipv6.map((n) => formatIpv6(n.address))].join(', ');
   const lines: string[] = [];
   if (state.role === 'joined') {
     lines.push(`joined the switch at ${state.socket}`);
@@ -54,6 +69,11 @@ export function stateLines(config: SlirpvdeConfig, state: SlirpvdeState): string
       ? 'ping of guests is forwarded'
       : `ping of guests is not forwarded: ${state.pingProblem}`,
   );
+  const { nat64, dns64 } = config.ipv6;
+  if (nat64 !== null) {
+    const prefix = `${formatIpv6(nat64.words)}/${nat64.prefixLen}`;
+    lines.push(`guests reach IPv4 by IPv6 at ${prefix}${dns64 ? ', and are led there by DNS64' : ''}`);
+  }
   if (state.forwards.some(listensEverywhere)) {
     lines.push('forwards without an address are open on all addresses of this host');
   }

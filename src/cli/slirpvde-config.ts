@@ -1,26 +1,36 @@
 // From slirpvde's command line to a configuration without loose ends: every address is known, inside its network and
 // not taken twice, every path absolute. What the original leaves to chance (an address outside the network, a DNS
 // address that is the broadcast address of a small network) is an error or gets a working default here.
-//
-//   -H 10.1.2.3/16     router 10.1.2.3, network 10.1.0.0/16, DNS network|3, DHCP from network|15
-//   -H 10.1.0.0/16     the same network, router network|2
-//   networks below /28 end before host 15, those below /29 before host 3: DHCP then starts at the first free host, and
-//   the router's address answers DNS too.
 
-import { type Endpoint, formatIpv4, type Ipv4Network, ipv4Mask, parseIpv4 } from '../core/address.ts';
+import { type Endpoint, type Ipv4Network, parseIpv4 } from '../core/address.ts';
 import { VdeError } from '../core/errors.ts';
 import { POLICY_FORM, parsePolicyRule } from '../mgmt/policy-text.ts';
 import type { PolicyRule, UdpFilter, UdpTimeoutProfile } from '../router/index.ts';
 import { type Forward, formatForward, parseForward } from './forward.ts';
 import type { ParsedCommand } from './parse.ts';
+import { type Ipv6Settings, ipv6Settings } from './slirpvde-ipv6.ts';
+import {
+  dhcpRange,
+  type GuestNetworks,
+  guestNetworks,
+  type NameService,
+  nameService,
+  ownIpv4,
+  type Personality,
+  SLIRPVDE_PERSONALITY,
+  whyNoGuest,
+} from './slirpvde-networks.ts';
 import {
   checkDhcpOnly,
   type DhcpSettings,
   dhcpSettings,
   guestDomain,
+  leaseTime,
   type NameEntry,
   nameEntries,
   rebindExempt,
+  type SearchList,
+  searchList,
 } from './slirpvde-services.ts';
 import { UsageError } from './usage-error.ts';
 import { absolutePath, type ManagementSocket, managementSocket, octalMode, oneOf } from './values.ts';
@@ -36,6 +46,13 @@ import {
   type UnixService,
 } from './ways.ts';
 
+export interface DhcpConfig extends DhcpSettings {
+  readonly network: Ipv4Network;
+  /** First address to lease, unsigned, and how many; 0: all that follow. */
+  readonly start: number;
+  readonly count: number;
+}
+
 export interface SlirpvdeConfig {
   /** Control directory, absolute; null: try the usual places. */
   readonly socket: string | null;
@@ -49,13 +66,14 @@ export interface SlirpvdeConfig {
   readonly mode: number | null;
   /** May become a switch when none listens. */
   readonly embeddedSwitch: boolean;
-  /** The guest network; `address` is the router's (unsigned, as all addresses here). */
-  readonly network: Ipv4Network;
-  /** Address that guests are told to ask names of. */
-  readonly nameserver: number;
-  /** Address inside the network at which names are answered: the same, or host 3 when `nameserver` lies outside. */
-  readonly dnsAddress: number;
-  readonly dhcp: (DhcpSettings & { readonly start: number; readonly leases: string | null }) | null;
+  readonly networks: GuestNetworks;
+  readonly names: NameService;
+  readonly ipv6: Ipv6Settings;
+  readonly dhcp: DhcpConfig | null;
+  /** How long leases of either DHCP last, and their file (absolute; null: they end with the process). */
+  readonly leaseSec: number;
+  readonly leases: string | null;
+  readonly search: SearchList;
   /** Domain of the guests' names, '' for none. */
   readonly domain: string;
   readonly dnsRecords: readonly NameEntry[];
@@ -97,6 +115,7 @@ export interface SlirpvdeConfig {
 }
 
 export const MIN_MTU = 576; // RFC 791 section 3.1: what every host must take
+const MIN_MTU_6 = 1280; // RFC 8200 section 5: what every link must carry
 export const MAX_MTU = 9216; // a VDE frame holds 9234 bytes: Ethernet header, one tag, and this
 /** With links that carry the longest frames there are (qemu-stream.ts). */
 export const MAX_STREAM_MTU = 65_532;
@@ -107,16 +126,17 @@ const MAX_SWITCH_PORT = 0xffffff; // 24 bits in the VDE request
 const UDP_FILTERS = ['any', 'address', 'address-port'] as const satisfies readonly UdpFilter[];
 const UDP_TIMEOUTS = ['short', 'rfc'] as const satisfies readonly UdpTimeoutProfile[];
 
-const DEFAULT_NETWORK = '10.0.2.0/24';
-const DEFAULT_PREFIX_LEN = 24;
-
 /**
  * Makes the configuration.
  *
  * @param cwd  directory that relative paths start from
  * @throws UsageError
  */
-export function slirpvdeConfig(parsed: ParsedCommand, cwd: string): SlirpvdeConfig {
+export function slirpvdeConfig(
+  parsed: ParsedCommand,
+  cwd: string,
+  personality: Personality = SLIRPVDE_PERSONALITY,
+): SlirpvdeConfig {
   const text = (key: string): string | null => {
     const value = parsed.values.get(key);
     return typeof value === 'string' ? value : null;
@@ -132,13 +152,15 @@ export function slirpvdeConfig(parsed: ParsedCommand, cwd: string): SlirpvdeConf
   };
   const dhcpValue = parsed.values.get('dhcp');
   const socket = switchSocket(parsed.positionals, text('sock'), dhcpValue !== undefined, cwd);
-  const network = guestNetwork(text('host') ?? DEFAULT_NETWORK);
-  const names = nameservers(network, text('nameserver'));
-  const taken = [network.address, names.dnsAddress];
+  const networks = guestNetworks(list('host'), personality);
+  const nameserver = parsed.values.get('nameserver');
+  const names = nameService(networks, list('nameserver'), nameserver !== undefined, personality);
+  const optional = (key: string): string | null => (parsed.values.get(key) === true ? '' : text(key));
+  const ipv6 = ipv6Settings({ optional, text, path, flag }, networks);
   const port = switchPort(text('port')) ?? socket.port;
   const read = (option: string, value: string): string => absolutePath(option, value, cwd);
   const check = <T extends { guest: Endpoint }>(option: string, value: string, forward: T): T =>
-    checkForward(network, taken, option, value, forward);
+    checkForward(networks, names, option, value, forward);
   const unixForwards = list('tcp')
     .filter(isUnixForward)
     .map((value) => check('-L', value, parseUnixForward('-L', value, read)));
@@ -147,7 +169,10 @@ export function slirpvdeConfig(parsed: ParsedCommand, cwd: string): SlirpvdeConf
   const qemuStreams = list('qemuStream').map((value) => read('--qemu-stream', value));
   const qemuConnects = list('qemuConnect').map((value) => read('--qemu-connect', value));
   const qemuDgrams = list('qemuDgram').map((value) => parseQemuDgram(value, read));
-  checkUnix(unixForwards, unixServices, names.dnsAddress === network.address);
+  const dnsAtRouter =
+    networks.ipv4.some(({ address }) => address === names.at4) ||
+    networks.ipv6.some(({ address }) => String(address) === String(names.at6));
+  checkUnix(unixForwards, unixServices, dnsAtRouter);
   const streams = qemuStreams.length + qemuConnects.length;
   if (streams + qemuDgrams.length > 0 && flag('noSwitch')) {
     throw new UsageError('guests of QEMU are ports of the embedded switch', 'leave out --no-switch');
@@ -157,12 +182,23 @@ export function slirpvdeConfig(parsed: ParsedCommand, cwd: string): SlirpvdeConf
   }
   const ports = list('tcp').filter((value) => !isUnixForward(value));
   const forwards = [
-    ...ports.map((value) => checkForward(network, taken, '-L', value, parseForward('tcp', '-L', value))),
-    ...list('udp').map((value) => checkForward(network, taken, '-U', value, parseForward('udp', '-U', value))),
+    ...ports.map((value) => checkForward(networks, names, '-L', value, parseForward('tcp', '-L', value))),
+    ...list('udp').map((value) => checkForward(networks, names, '-U', value, parseForward('udp', '-U', value))),
   ];
   checkTwice(forwards);
   const domain = guestDomain({ text, list });
-  if (dhcpValue === undefined) checkDhcpOnly({ text, list });
+  const dhcp = (): DhcpConfig => {
+    const taken = ownIpv4(networks, names);
+    const range = dhcpRange(networks.ipv4, taken, text('dhcp'), personality);
+    return { ...range, ...dhcpSettings({ text, list }, range.network, taken, domain) };
+  };
+  if (dhcpValue === undefined) {
+    const used = [
+      ...(ipv6.dhcp6 === null ? [] : ['leases', 'dhcpLeaseTime']),
+      ...(networks.ipv6.length > 0 ? ['dhcpSearch'] : []),
+    ];
+    checkDhcpOnly({ text, list }, used);
+  }
   return {
     socket: socket.path,
     stdio: socket.stdio,
@@ -170,21 +206,18 @@ export function slirpvdeConfig(parsed: ParsedCommand, cwd: string): SlirpvdeConf
     group: text('group'),
     mode: octalMode('--mode', text('mode')),
     embeddedSwitch: !flag('noSwitch'),
-    network,
-    ...names,
-    dhcp:
-      dhcpValue === undefined
-        ? null
-        : {
-            start: dhcpStart(network, taken, text('dhcp')),
-            leases: path('leases'),
-            ...dhcpSettings({ text, list }, network, taken, domain),
-          },
+    networks,
+    names,
+    ipv6,
+    dhcp: dhcpValue === undefined ? null : dhcp(),
+    leaseSec: leaseTime(text('dhcpLeaseTime')),
+    leases: path('leases'),
+    search: searchList({ text, list }),
     domain,
     dnsRecords: nameEntries({ text, list }),
     rebindExempt: flag('dnsRebindProtect') ? rebindExempt({ text, list }) : null,
     tftp: path('tftp'),
-    mtu: mtu(text('mtu'), streams > 0 ? MAX_STREAM_MTU : MAX_MTU),
+    mtu: mtu(text('mtu'), networks.ipv6.length > 0 ? MIN_MTU_6 : MIN_MTU, streams > 0 ? MAX_STREAM_MTU : MAX_MTU),
     hostLoopback: !flag('noHostLoopback') && !flag('noHost'),
     noHost: flag('noHost'),
     restrict: flag('restrict'),
@@ -208,18 +241,6 @@ export function slirpvdeConfig(parsed: ParsedCommand, cwd: string): SlirpvdeConf
     verbose: flag('verbose'),
   };
 }
-
-const broadcastOf = (network: Ipv4Network): number => (network.network | ~network.mask) >>> 0;
-
-const isInside = (network: Ipv4Network, address: number): boolean => (address & network.mask) >>> 0 === network.network;
-
-/** Inside, and neither the network's own nor the broadcast address. */
-const isHost = (network: Ipv4Network, address: number): boolean =>
-  isInside(network, address) && address !== network.network && address !== broadcastOf(network);
-
-const cidr = (network: Ipv4Network): string => `${formatIpv4(network.network)}/${network.prefixLen}`;
-
-const badAddress = (message: string, hint: string): UsageError => new UsageError(message, hint, 'ERR_VDE_BAD_ADDRESS');
 
 function switchSocket(
   positionals: readonly string[],
@@ -280,101 +301,26 @@ function policyRule(key: string, text: string): PolicyRule[] {
   }
 }
 
-function mtu(value: string | null, most: number): number {
+function mtu(value: string | null, least: number, most: number): number {
   if (value === null) return DEFAULT_MTU;
   const bytes = /^\d{1,5}$/.test(value) ? Number(value) : 0;
-  if (bytes < MIN_MTU || bytes > most) {
-    throw new UsageError(`option '--mtu': '${value}' is not between ${MIN_MTU} and ${most}`);
+  if (bytes < least || bytes > most) {
+    throw new UsageError(`option '--mtu': '${value}' is not between ${least} and ${most}`);
   }
   return bytes;
 }
 
-function guestNetwork(value: string): Ipv4Network {
-  const hint = 'expected a.b.c.d or a.b.c.d/LEN, for example 10.0.2.2/24';
-  const slash = value.indexOf('/');
-  const address = parseIpv4(slash < 0 ? value : value.slice(0, slash));
-  const lenText = slash < 0 ? String(DEFAULT_PREFIX_LEN) : value.slice(slash + 1);
-  if (address < 0) throw badAddress(`option '--host': '${value}' is not an IPv4 address`, hint);
-  const prefixLen = /^\d{1,2}$/.test(lenText) ? Number(lenText) : -1;
-  if (prefixLen < 8 || prefixLen > 30) {
-    throw badAddress(`option '--host': '${value}': the prefix length is not a number from 8 to 30`, hint);
-  }
-  const top = address >>> 24;
-  if (top === 0 || top === 127 || top >= 224) {
-    throw badAddress(`option '--host': ${formatIpv4(address)} cannot be the address of a network of hosts`, hint);
-  }
-  const mask = ipv4Mask(prefixLen);
-  const network = (address & mask) >>> 0;
-  const router = address === network ? (network | 2) >>> 0 : address;
-  const result = { address: router, network, prefixLen, mask };
-  if (router === broadcastOf(result)) {
-    throw badAddress(`option '--host': ${formatIpv4(router)} is the broadcast address of ${cidr(result)}`, hint);
-  }
-  return result;
-}
-
-function nameservers(network: Ipv4Network, value: string | null): { nameserver: number; dnsAddress: number } {
-  const third = (network.network | 3) >>> 0;
-  const own = isHost(network, third) ? third : network.address;
-  if (value === null) return { nameserver: own, dnsAddress: own };
-  const address = parseIpv4(value);
-  if (address < 0) {
-    throw badAddress(
-      `option '--nameserver': '${value}' is not an IPv4 address`,
-      'expected a.b.c.d, for example 10.0.2.3',
-    );
-  }
-  if (isInside(network, address)) {
-    if (isHost(network, address)) return { nameserver: address, dnsAddress: address };
-    throw badAddress(`option '--nameserver': ${value} is not the address of a host in ${cidr(network)}`, '');
-  }
-  const top = address >>> 24;
-  if (top === 0 || top === 127 || top >= 224) {
-    throw badAddress(
-      `option '--nameserver': guests cannot reach ${value}`,
-      'without --nameserver guests ask slirpvde, which asks the name servers of this host',
-    );
-  }
-  return { nameserver: address, dnsAddress: own };
-}
-
-/** First address to lease: as given, else host 15, else the lowest host that is not ours. */
-function dhcpStart(network: Ipv4Network, taken: readonly number[], value: string | null): number {
-  if (value !== null) {
-    const start = parseIpv4(value);
-    if (start < 0) {
-      throw badAddress(`option '--dhcp': '${value}' is not an IPv4 address`, 'expected --dhcp or --dhcp=a.b.c.d');
-    }
-    if (!isHost(network, start)) {
-      throw badAddress(`option '--dhcp': ${value} is not the address of a host in ${cidr(network)}`, '');
-    }
-    return start;
-  }
-  const fifteenth = (network.network | 15) >>> 0;
-  if (isHost(network, fifteenth)) return fifteenth;
-  let start = network.network + 1;
-  while (taken.includes(start)) start++;
-  return start;
-}
-
 function checkForward<T extends { readonly guest: Endpoint; readonly guestName?: string | null }>(
-  network: Ipv4Network,
-  taken: readonly number[],
+  networks: GuestNetworks,
+  names: NameService,
   option: string,
   text: string,
   forward: T,
 ): T {
   if ((forward.guestName ?? null) !== null) return forward;
-  const guest = forward.guest.w3 >>> 0;
-  const why = !isHost(network, guest)
-    ? `${forward.guest.host} is not the address of a host in ${cidr(network)}`
-    : taken.includes(guest)
-      ? `${forward.guest.host} is an address of the router, not of a guest`
-      : '';
-  if (why !== '') {
-    throw new UsageError(`option '${option}': bad forward '${text}': ${why}`, '', 'ERR_VDE_BAD_FORWARD');
-  }
-  return forward;
+  const why = whyNoGuest(networks, names, forward.guest);
+  if (why === '') return forward;
+  throw new UsageError(`option '${option}': bad forward '${text}': ${why}`, '', 'ERR_VDE_BAD_FORWARD');
 }
 
 /** A path or a port of the router has one meaning, and TCP port 53 is taken where the router answers DNS. */

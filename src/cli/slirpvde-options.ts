@@ -1,6 +1,7 @@
 // slirpvde's options: the classic ones with all their names, and ours.
 
 import { COMMON_EXIT_STATUS, type CommandSpec } from './options.ts';
+import { IPV6_OPTIONS } from './slirpvde-ipv6-options.ts';
 
 const NETWORK = 'Network';
 const SERVICES = 'Services';
@@ -116,11 +117,14 @@ export const SLIRPVDE: CommandSpec = {
       short: ['H', 'n'],
       long: ['host', 'network'],
       argument: { kind: 'required', name: 'ADDR[/LEN]' },
+      repeatable: true,
       group: NETWORK,
-      help: 'address of the router, and the network',
+      help: 'address of the router, and the network; IPv4 or IPv6',
       details:
-        'LEN is 8 to 30, 24 when it is not written. An address without host part names the network only: the router is ' +
-        'host 2 then. The defaults of the other addresses follow: name server host 3, first DHCP address host 15.',
+        'May be given more than once, in any mix: `-H 10.0.2.1/24 -H 2001:db8::1/64`. LEN of IPv4 is 8 to 30, 24 when it ' +
+        'is not written; of IPv6 16 to 126, 64 when it is not written. An address without host part names the network ' +
+        'only: the router is host 2 then. The defaults of the other addresses follow from the first network of their ' +
+        'family: name server host 3, first DHCP address host 15. With IPv6 alone guests reach IPv4 by --nat64.',
       defaultText: '10.0.2.2/24',
     },
     {
@@ -128,23 +132,27 @@ export const SLIRPVDE: CommandSpec = {
       short: ['N'],
       long: ['nameserver', 'dns'],
       argument: { kind: 'required', name: 'ADDR' },
+      repeatable: true,
       group: NETWORK,
-      help: 'name server that guests are told',
+      help: 'name server that guests are told, one of each family',
       details:
-        'An address inside the network is answered by slirpvde itself, which passes queries on to the name servers of ' +
-        'this host. An address outside is only told to DHCP clients; host 3 goes on answering.',
+        'An address inside a network is answered by slirpvde itself, which passes queries on to the name servers of ' +
+        'this host. An address outside is only told to guests; host 3 goes on answering.',
       defaultText: 'host 3 of the network, answered here',
     },
     {
       key: 'dhcp',
       short: ['D'],
       long: ['dhcp'],
-      argument: { kind: 'optional', name: 'START', gluedStart: /^\d/ },
+      argument: { kind: 'optional', name: 'START[/COUNT]', gluedStart: /^[\d/]/ },
       group: NETWORK,
-      help: 'serve DHCP, from START upwards',
-      details: 'START must be attached: `--dhcp=10.0.2.100` or `-D10.0.2.100`.',
-      defaultText: 'off; START host 15 of the network',
+      help: 'serve DHCP, COUNT addresses from START upwards',
+      details:
+        'What follows must be attached: `--dhcp=10.0.2.100`, `-D10.0.2.100/20`, `-D/20`. START may be in any of the IPv4 ' +
+        'networks, which then is the one that is served.',
+      defaultText: 'off; START host 15 of the network, COUNT all that follow',
     },
+    ...IPV6_OPTIONS,
     {
       key: 'mtu',
       short: [],
@@ -152,7 +160,7 @@ export const SLIRPVDE: CommandSpec = {
       added: true,
       argument: { kind: 'required', name: 'BYTES' },
       group: NETWORK,
-      help: 'largest IP packet on the guest network, 576 to 9216',
+      help: 'largest IP packet on the guest network, 576 (with IPv6 1280) to 9216',
       details:
         'Up to 65532 with --qemu-stream or --qemu-connect; links of VDE then carry 9216. A switch that is joined may carry less: classic ones stop at 1500.',
       defaultText: '1500',
@@ -199,7 +207,7 @@ export const SLIRPVDE: CommandSpec = {
       added: true,
       argument: { kind: 'required', name: 'FILE' },
       group: SERVICES,
-      help: 'keep DHCP leases in FILE (mode 0600), so that they outlive a restart',
+      help: 'keep leases in FILE (mode 0600), so that they outlive a restart',
       details:
         'Every lease is on the disk before the guest hears of it. When FILE cannot be written the service goes on from ' +
         'memory and tries again every minute. One process at a time: another one that is told the same FILE does not start.',
@@ -559,6 +567,14 @@ export const SLIRPVDE: CommandSpec = {
     {
       command: 'slirpvde -H 192.168.5.1/24 -N 192.168.5.1 /tmp/vde.ctl',
       what: 'Another network; router and DNS are one.',
+    },
+    {
+      command: 'slirpvde -d -H10.0.2.1/24 -H2001:db8::1/64 -s /tmp/vde.ctl -dhcp -r',
+      what: 'IPv4 and IPv6, with DHCP and router advertisements.',
+    },
+    {
+      command: 'slirpvde -H2001:db8::1/64 -r /tmp/vde.ctl',
+      what: 'Guests have IPv6 only, and reach IPv4 through NAT64 and DNS64.',
     },
     {
       command: 'slirpvde --dhcp --qemu-stream /tmp/qemu.sock',

@@ -3,10 +3,11 @@
 // The link and the switch are those of slirpvde-link.ts.
 // Everything that can fail does so before the promise is fulfilled, and takes back what was done.
 
-import { endpointIpv4, formatMac } from '../core/address.ts';
+import { endpointIpv4, formatIpv4, formatMac } from '../core/address.ts';
 import { SystemClock } from '../core/clock.ts';
 import { VdeError } from '../core/errors.ts';
-import { FrameMemory, type Link } from '../core/frame.ts';
+import { FrameMemory } from '../core/frame.ts';
+import { formatIpv6 } from '../core/ipv6-network.ts';
 import { TimerWheel } from '../core/timer-wheel.ts';
 import { openFiles, openFilesLimit } from '../host/limits.ts';
 import { createNodeHostNet } from '../host/node-host-net.ts';
@@ -18,13 +19,13 @@ import { CapturedLink, groupId } from '../link/index.ts';
 import { Captures } from '../mgmt/captures.ts';
 import { SlirpvdeConsole } from '../mgmt/slirpvde-console.ts';
 import { Router, type RouterOptions } from '../router/index.ts';
-import { MemoryLeaseStore } from '../services/index.ts';
 import { descriptorShares } from './descriptors.ts';
 import type { Forward } from './forward.ts';
-import { openLeases } from './lease-lock.ts';
 import { LOG_LEVELS, type Log } from './log.ts';
 import type { SlirpvdeConfig } from './slirpvde-config.ts';
+import { guestServices } from './slirpvde-guest-services.ts';
 import { attach, type Closer } from './slirpvde-link.ts';
+import { cidr, cidr6, type GuestNetworks, type NameService } from './slirpvde-networks.ts';
 import { applyConfig } from './slirpvde-reload.ts';
 import type { SlirpvdeService, SlirpvdeState } from './slirpvde-service.ts';
 import { packageVersion } from './version.ts';
@@ -62,7 +63,7 @@ interface Started {
 async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promise<Started> {
   const memory = new FrameMemory();
   const wheel = new TimerWheel(new SystemClock());
-  const mac = routerMac(config.network.address);
+  const mac = routerMac(config.networks);
   const attached = await attach({ config, log, memory, wheel, mac, closers });
   const link = new CapturedLink(attached.link, null);
   const captures = new Captures(link, 'slirpvde');
@@ -73,7 +74,8 @@ async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promi
   if (config.capture !== null) await captures.start(config.capture);
   const host = createNodeHostNet();
   closers.push(() => host.close());
-  const { network } = config;
+  const { networks, names } = config;
+  const { nat64 } = config.ipv6;
   const resolver = new ResolverConfig({ clock: wheel.clock });
   const maxFiles = openFilesLimit();
   const router = new Router({
@@ -84,20 +86,16 @@ async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promi
     random: createRandom(),
     defer: setImmediate,
     mac,
-    networks: [network],
-    aliases: [config.dnsAddress],
+    networks: networks.ipv4,
+    aliases: names.at4 === null ? [] : [names.at4],
+    ipv6: networks.ipv6.length === 0 ? null : ipv6Link(networks, names),
+    nat64: nat64 === null ? [] : [nat64],
+    mappedV4: nat64 !== null,
     hostLoopback: config.hostLoopback,
     rules: config.rules,
     restrict: config.restrict,
     hostAddresses: config.noHost ? new OwnAddresses(wheel.clock).list : null,
-    dns: {
-      address: config.dnsAddress,
-      upstreams: resolver,
-      domain: config.domain,
-      records: config.dnsRecords.map((entry) => ({ ...entry, reverse: true })),
-      ...(config.rebindExempt === null ? {} : { rebindExempt: config.rebindExempt }),
-    },
-    dhcp: dhcpOptions(config, link, wheel, resolver, log, closers),
+    ...guestServices({ config, resolver, wheel, mtu: link.mtu, log, closers }),
     ...(config.tftp === null ? {} : { tftp: new TftpRoot(config.tftp) }),
     ...descriptorShares(maxFiles),
     udpFilter: config.udpFilter,
@@ -125,8 +123,11 @@ async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promi
       role,
       embedded,
       socket,
-      network,
-      dnsAddress: config.dnsAddress,
+      networks: [...networks.ipv4.map(cidr), ...networks.ipv6.map(cidr6)],
+      dnsAddresses: [
+        ...(names.at4 === null ? [] : [formatIpv4(names.at4)]),
+        ...(names.at6 === null ? [] : [formatIpv6(names.at6)]),
+      ],
       dhcpStart: config.dhcp?.start ?? null,
       mac: formatMac(mac),
       captures,
@@ -148,50 +149,16 @@ async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promi
   return { state: { socket, role, displays, pingProblem: host.pingProblem, forwards }, ended, router, resolver };
 }
 
-function dhcpOptions(
-  config: SlirpvdeConfig,
-  link: Link,
-  wheel: TimerWheel,
-  resolver: ResolverConfig,
-  log: Log,
-  closers: Closer[],
-): RouterOptions['dhcp'] {
-  const { dhcp, network, domain } = config;
-  if (dhcp === null) return null;
-  const { leases, search, searchOfHost } = dhcp;
-  const warn = (line: string): void => log.warn(line);
-  const file = leases === null ? null : openLeases({ path: leases, wheel, warn }, (closer) => closers.push(closer));
-  return {
-    network,
-    dns: [config.nameserver],
-    poolStart: dhcp.start,
-    reserved: [config.dnsAddress],
-    mtu: link.mtu,
-    store: file ?? new MemoryLeaseStore(),
-    leaseSec: dhcp.leaseSec,
-    hosts: dhcp.hosts,
-    nextServer: dhcp.nextServer,
-    bootFile: dhcp.bootFile,
-    domain,
-    search: () => (searchOfHost ? [...search, ...resolver.config().search] : search),
-    routes: dhcp.routes,
-    extra: dhcp.options,
-    reservedNames: reservedNames(config),
-  };
+/** The original's MAC address: 52:55 and the router's IPv4 address; with IPv6 alone 52:56 and the end of that. */
+function routerMac({ ipv4, ipv6 }: GuestNetworks): Uint8Array {
+  const [top, word] = ipv4[0] === undefined ? [0x56, ipv6[0]!.address[3]] : [0x55, ipv4[0].address];
+  return Uint8Array.of(0x52, top, word >>> 24, (word >>> 16) & 255, (word >>> 8) & 255, word & 255);
 }
 
-/** First labels of the configured names, where they are names in the guests' domain: no guest can take them. */
-function reservedNames({ dnsRecords, domain }: SlirpvdeConfig): string[] {
-  const labels = dnsRecords.map(({ name }) => {
-    const under = domain !== '' && name.toLowerCase().endsWith(`.${domain}`);
-    return under ? name.slice(0, -domain.length - 1) : name;
-  });
-  return labels.filter((label) => !label.includes('.'));
-}
-
-/** The original's MAC address: 52:55 and the router's IPv4 address. */
-const routerMac = (address: number): Uint8Array =>
-  Uint8Array.of(0x52, 0x55, address >>> 24, (address >>> 16) & 255, (address >>> 8) & 255, address & 255);
+const ipv6Link = ({ ipv6 }: GuestNetworks, { at6 }: NameService): NonNullable<RouterOptions['ipv6']> => ({
+  addresses: ipv6.map(({ address, prefixLen }) => ({ words: address, prefixLen })),
+  aliases: at6 === null ? [] : [at6],
+});
 
 /** Forwards the first free port of the host to a display of a guest; the rule. */
 async function openDisplay(router: Router, { guest }: Display): Promise<Forward> {

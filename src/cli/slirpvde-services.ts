@@ -21,16 +21,19 @@ export interface NameEntry {
   readonly words: readonly [number, number, number, number];
 }
 
+/** Domains that guests try for short names. */
+export interface SearchList {
+  readonly names: readonly string[];
+  /** Whether the host's own search list is given on too, as it is at the time. */
+  readonly ofHost: boolean;
+}
+
 export interface DhcpSettings {
-  readonly leaseSec: number;
   readonly hosts: readonly HostEntry[];
   /** Unsigned; 0: the router itself. */
   readonly nextServer: number;
   readonly bootFile: string;
   readonly domain: string;
-  readonly search: readonly string[];
-  /** Whether the host's own search list is given on too, as it is at the time. */
-  readonly searchOfHost: boolean;
   readonly routes: readonly ClasslessRoute[];
   readonly options: ReadonlyMap<number, Uint8Array>;
 }
@@ -57,9 +60,13 @@ const DHCP_ONLY: Readonly<Record<string, string>> = {
   dhcpOption: '--dhcp-option',
 };
 
-/** @throws UsageError for DHCP options without --dhcp */
-export function checkDhcpOnly(words: Words): void {
+/**
+ * @param used  keys of these that DHCPv6 or router advertisements have a use for
+ * @throws UsageError for DHCP options without --dhcp
+ */
+export function checkDhcpOnly(words: Words, used: readonly string[]): void {
   for (const [key, option] of Object.entries(DHCP_ONLY)) {
+    if (used.includes(key)) continue;
     if (words.text(key) !== null || words.list(key).length > 0) {
       throw new UsageError(`option '${option}' means nothing without --dhcp`, 'add --dhcp');
     }
@@ -87,19 +94,14 @@ export function dhcpSettings(
   if (bootFile.length > MAX_BOOT_FILE || /[^\x20-\x7e]/.test(bootFile)) {
     throw bad('--dhcp-file', bootFile, `is not ASCII text of at most ${MAX_BOOT_FILE} characters`);
   }
-  const names = words.list('dhcpSearch').flatMap((value) => value.split(','));
-  for (const name of names) if (!isDomain(name)) throw bad('--dhcp-search', name, 'is not a domain name');
   const routes: ClasslessRoute[] = [];
   const options = new Map<number, Uint8Array>();
   for (const value of words.list('dhcpOption')) addOption(value, options, routes);
   return {
-    leaseSec: leaseTime(words.text('dhcpLeaseTime')),
     hosts: hostEntries(words.list('dhcpHost'), network, taken),
     nextServer,
     bootFile,
     domain,
-    search: names.filter((name) => name !== HOST_LIST),
-    searchOfHost: names.includes(HOST_LIST),
     routes,
     options,
   };
@@ -107,6 +109,13 @@ export function dhcpSettings(
 
 /** In --dhcp-search: the search list of this host. */
 const HOST_LIST = 'host';
+
+/** Domains of --dhcp-search. Throws UsageError. */
+export function searchList(words: Words): SearchList {
+  const names = words.list('dhcpSearch').flatMap((value) => value.split(','));
+  for (const name of names) if (!isDomain(name)) throw bad('--dhcp-search', name, 'is not a domain name');
+  return { names: names.filter((name) => name !== HOST_LIST), ofHost: names.includes(HOST_LIST) };
+}
 
 /** The domain of --dhcp-domain in lower case, '' for none. Throws UsageError. */
 export function guestDomain(words: Words): string {
@@ -136,7 +145,8 @@ export function nameEntries(words: Words): readonly NameEntry[] {
   });
 }
 
-function leaseTime(value: string | null): number {
+/** Seconds of --dhcp-lease-time. Throws UsageError. */
+export function leaseTime(value: string | null): number {
   if (value === null) return DEFAULT_LEASE_SEC;
   const seconds = /^\d{1,10}$/.test(value) ? Number(value) : 0;
   if (seconds < MIN_LEASE_SEC || seconds > MAX_LEASE_SEC) {
@@ -184,7 +194,7 @@ function hostEntry(value: string, network: Ipv4Network, taken: readonly number[]
 }
 
 /** Labels of letters, digits, hyphens and underscores (which names of services have), a final dot allowed. */
-function isDomain(name: string): boolean {
+export function isDomain(name: string): boolean {
   const bare = name.replace(/\.$/, '');
   return (
     bare.length <= 253 &&

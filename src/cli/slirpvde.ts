@@ -2,6 +2,7 @@
 
 import { resolve } from 'node:path';
 import { readCommandLine, workingDirectory } from './command-line.ts';
+import type { CommandSpec } from './options.ts';
 import type { ParsedCommand } from './parse.ts';
 import type { ServiceLimits } from './run-service.ts';
 import type { SlirpvdeConfig } from './slirpvde-config.ts';
@@ -11,22 +12,27 @@ import type { StartSlirpvde } from './slirpvde-service.ts';
 /**
  * Runs the command.
  *
- * @param words   command line without node and script
- * @param start   starts the service
- * @param limits  for tests; otherwise those of run-service.ts
+ * @param words    command line without node and script
+ * @param start    starts the service
+ * @param options  `spec`: SLIRPVDE6 for the command of that name; `limits`: for tests, otherwise those of run-service.ts
  */
-export async function main(words: readonly string[], start: StartSlirpvde, limits?: ServiceLimits): Promise<void> {
-  const configure = await readCommandLine(SLIRPVDE, words, configurator);
+export async function main(
+  words: readonly string[],
+  start: StartSlirpvde,
+  options: { readonly spec?: CommandSpec; readonly limits?: ServiceLimits } = {},
+): Promise<void> {
+  const { spec = SLIRPVDE, limits } = options;
+  const configure = await readCommandLine(spec, words, (command) => configurator(spec, command));
   if (configure === null) return;
   let config = configure.first;
   const { classicBanner, stateLines } = await import('./slirpvde-banner.ts');
   const { runService } = await import('./run-service.ts');
   await runService(
-    SLIRPVDE.name,
+    spec.name,
     config,
     (log) => start(config, log),
     (service, log) => {
-      process.stderr.write(`${classicBanner(config, service.state).join('\n')}\n`);
+      process.stderr.write(`${classicBanner(spec.name, config, service.state).join('\n')}\n`);
       for (const line of stateLines(config, service.state)) log.info(line);
     },
     limits,
@@ -49,14 +55,17 @@ export async function main(words: readonly string[], start: StartSlirpvde, limit
 
 /** The configuration that the command line and the file that it names ask for, now and whenever it is read again. */
 async function configurator(
+  spec: CommandSpec,
   command: ParsedCommand,
 ): Promise<{ readonly first: SlirpvdeConfig; readonly again: () => SlirpvdeConfig }> {
   const { slirpvdeConfig } = await import('./slirpvde-config.ts');
   const { mergeCommands, readConfigFile } = await import('./config-file.ts');
+  const { SLIRPVDE_PERSONALITY, SLIRPVDE6_PERSONALITY } = await import('./slirpvde-networks.ts');
+  const personality = spec === SLIRPVDE ? SLIRPVDE_PERSONALITY : SLIRPVDE6_PERSONALITY;
   const cwd = workingDirectory();
   const file = configFile(command, cwd);
   const again = () =>
-    slirpvdeConfig(file === null ? command : mergeCommands(command, readConfigFile(SLIRPVDE, file)), cwd);
+    slirpvdeConfig(file === null ? command : mergeCommands(command, readConfigFile(spec, file)), cwd, personality);
   return { first: again(), again };
 }
 

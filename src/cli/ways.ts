@@ -7,7 +7,8 @@
 //   -x PORT:PATH                                a port of the router leads to a Unix socket of the host
 //   -X GUEST[:DISPLAY[.SCREEN]]                 the first free port of the host from 6000 leads to a guest's display
 
-import { type Endpoint, endpointIpv4, parseIpv4 } from '../core/address.ts';
+import type { Endpoint } from '../core/address.ts';
+import { addressOf } from '../mgmt/forward-text.ts';
 import { UsageError } from './usage-error.ts';
 
 export interface QemuDgramPaths {
@@ -51,14 +52,21 @@ export const isUnixForward = (text: string): boolean => text.startsWith('/');
 
 export function parseUnixForward(option: string, text: string, path: PathReader): UnixForward {
   const expected = `PATH:GUEST:GUESTPORT, for example ${option} /run/guest-ssh:10.0.2.15:22`;
-  const m = /^(\/.*):([^:]*):([^:]*)$/.exec(text);
+  const m = /^(\/.*):(\[[^\]]*\]|[^:\]]*):([^:]*)$/.exec(text);
   if (m === null) throw badForward(option, text, 'no guest and port follow the path', expected);
   const [, file, guest, port] = m as unknown as [string, string, string, string];
-  const address = parseIpv4(guest);
-  if (address < 0) throw badForward(option, text, `the guest address '${guest}' is not an IPv4 address`, expected);
+  const address = addressOf(guest);
+  if (address === null)
+    throw badForward(
+      option,
+      text,
+      `the guest address '${guest}' is not an IPv4 address, or IPv6 in brackets`,
+      expected,
+    );
   if (portOf(port) === 0)
     throw badForward(option, text, `the guest port '${port}' is not a port (1 to 65535)`, expected);
-  return { path: path(option, file), guest: endpointIpv4(address, portOf(port)) };
+  address.port = portOf(port);
+  return { path: path(option, file), guest: address };
 }
 
 export function parseUnixService(text: string, path: PathReader): UnixService {
@@ -73,13 +81,14 @@ export function parseUnixService(text: string, path: PathReader): UnixService {
 
 export function parseDisplay(text: string): Display {
   const expected = 'GUEST[:DISPLAY[.SCREEN]], for example -X 10.0.2.15:0';
-  const m = /^([^:]*)(?::(\d{1,5})(?:\.\d{1,5})?)?$/.exec(text);
+  const m = /^(\[[^\]]*\]|[^:\]]*)(?::(\d{1,5})(?:\.\d{1,5})?)?$/.exec(text);
   if (m === null) throw badForward('-X', text, 'what follows the guest is not a display', expected);
-  const address = parseIpv4(m[1]!);
-  if (address < 0) throw badForward('-X', text, `'${m[1]}' is not an IPv4 address`, expected);
+  const guest = addressOf(m[1]!);
+  if (guest === null) throw badForward('-X', text, `'${m[1]}' is not an IPv4 address, or IPv6 in brackets`, expected);
   const display = Number(m[2] ?? 0);
   if (display > MAX_DISPLAY) throw badForward('-X', text, `there is no display ${display}`, expected);
-  return { guest: endpointIpv4(address, X_PORT + display) };
+  guest.port = X_PORT + display;
+  return { guest };
 }
 
 export function parseQemuDgram(text: string, path: PathReader): QemuDgramPaths {

@@ -48,6 +48,8 @@ export interface LeaseFileOptions {
   /** Its clock is the one of `LeaseRecord.expiresAt`. */
   readonly wheel: TimerWheel;
   readonly warn: (line: string) => void;
+  /** How addresses are written and read (-1: not one); default: as IPv4. */
+  readonly address?: { readonly text: (address: number) => string; readonly parse: (text: string) => number };
   /** For tests; default: the machine's. */
   readonly time?: LeaseTime;
   readonly openFile?: typeof open;
@@ -73,6 +75,7 @@ export class LeaseFile implements LeaseStore {
   private readonly wheel: TimerWheel;
   private readonly warn: (line: string) => void;
   private readonly time: LeaseTime;
+  private readonly address: NonNullable<LeaseFileOptions['address']>;
   private readonly openFile: typeof open;
   private readonly retry: Timer;
   private readonly entries = new Map<number, Entry>();
@@ -95,6 +98,7 @@ export class LeaseFile implements LeaseStore {
     this.wheel = options.wheel;
     this.warn = options.warn;
     this.time = options.time ?? machineTime();
+    this.address = options.address ?? { text: formatIpv4, parse: parseIpv4 };
     this.openFile = options.openFile ?? open;
     this.retry = this.wheel.timer(() => {
       this.anew = true;
@@ -118,7 +122,7 @@ export class LeaseFile implements LeaseStore {
   remove(address: number): void {
     if (!this.entries.has(address)) return;
     this.forget(address);
-    this.append(`${JSON.stringify({ ip: formatIpv4(address), gone: true })}\n`, null);
+    this.append(`${JSON.stringify({ ip: this.address.text(address), gone: true })}\n`, null);
   }
 
   /** Waits until everything is written, and closes the file. */
@@ -153,7 +157,7 @@ export class LeaseFile implements LeaseStore {
     putU32(mac, 2, record.macLo);
     const fields = {
       ...unknown,
-      ip: formatIpv4(record.address),
+      ip: this.address.text(record.address),
       client: record.client,
       mac: formatMac(mac),
       name: record.hostname,
@@ -188,7 +192,7 @@ export class LeaseFile implements LeaseStore {
     const sameBoot = header['boot'] === this.time.boot && this.time.boot !== '';
     for (const line of lines.slice(1)) {
       const fields = fieldsOf(line);
-      const address = fields === null ? -1 : parseIpv4(String(fields['ip']));
+      const address = fields === null ? -1 : this.address.parse(String(fields['ip']));
       if (fields === null || address < 0) continue;
       const entry = fields['gone'] === true ? null : this.entryOf(fields, address, sameBoot);
       if (entry === null) this.forget(address);

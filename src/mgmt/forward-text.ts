@@ -8,13 +8,15 @@
 //   8080:web:80                     the guest that has the DHCP host name `web` when a client comes
 //   8080:52:54:00:12:34:56:80       the guest with that hardware address
 //
-// Brackets around ADDR or GUEST are for IPv6 addresses, which are not served yet.
+//   [::1]:8080:[2001:db8::15]:80    IPv6 addresses are in brackets; the families of both sides may differ
+//   [::]:8080:10.0.2.15:80          all IPv6 addresses of the host
 //
 // The original reads a fourth field silently as something else (`127.0.0.1:8022:...` listens on port 127) and takes any
 // number for a port. Here everything that is not a forward is refused with the field that is wrong.
 
-import { endpointIpv4, formatIpv4, parseIpv4, parseMac } from '../core/address.ts';
+import { Endpoint, parseIpv4, parseMac } from '../core/address.ts';
 import { VdeError } from '../core/errors.ts';
+import { parseIpv6 } from '../core/ipv6-network.ts';
 import { type ForwardRule, MAX_RANGE } from '../router/index.ts';
 import { portRange } from './policy-text.ts';
 
@@ -51,16 +53,15 @@ export function parseForwardText(protocol: 'tcp' | 'udp', text: string): Forward
   };
   const fields = fieldsOf(text);
   if (fields.length < 2 || fields.length > 4) return bad(`it has ${fields.length} fields, not 2 to 4`);
-  const bracket = fields.find((field) => field.startsWith('['));
-  if (bracket !== undefined) return bad(`IPv6 addresses such as '${bracket}' are not served yet`);
   // Three fields are ADDR:PORT:GUEST when the first looks like an address, else PORT:GUEST:GUESTPORT.
-  const withAddress = fields.length === 4 || (fields.length === 3 && fields[0]!.includes('.'));
+  const withAddress = fields.length === 4 || (fields.length === 3 && /[.[]/.test(fields[0]!));
   const listenText = withAddress ? fields.shift()! : '0.0.0.0';
   const [hostText, guestText, guestPortText] = fields as [string, string, string?];
 
-  const listen = parseIpv4(listenText);
-  if (listen < 0) return bad(`the address to listen on '${listenText}' is not an IPv4 address`);
-  if (listen >>> 24 >= 224) {
+  const listen = addressOf(listenText);
+  if (listen === null)
+    return bad(`the address to listen on '${listenText}' is not an IPv4 address, or IPv6 in brackets`);
+  if (listen.isIpv4 ? listen.w3 >>> 28 >= 14 : listen.w0 >>> 24 === 0xff) {
     return bad(`the address to listen on '${listenText}' is a multicast, broadcast or reserved address`);
   }
   const anyPort = hostText === '0';
@@ -74,18 +75,26 @@ export function parseForwardText(protocol: 'tcp' | 'udp', text: string): Forward
     return bad(`'${hostText}' and '${guestPortText}' are not ranges of the same length`);
   }
   if (count > MAX_RANGE) return bad(`the range '${hostText}' has more than ${MAX_RANGE} ports`);
-  const guest = parseIpv4(guestText);
-  const name = guest >= 0 ? null : guestName(guestText);
-  if (guest < 0 && name === null) {
-    return bad(`the guest address '${guestText}' is not an IPv4 address, a host name or a hardware address`);
+  const address = addressOf(guestText);
+  const name = address === null ? guestName(guestText) : null;
+  if (address === null && name === null) {
+    return bad(
+      `the guest address '${guestText}' is not an IPv4 address, IPv6 in brackets, a host name or a hardware address`,
+    );
   }
-  return {
-    protocol,
-    listen: endpointIpv4(listen, host[0]!),
-    guest: endpointIpv4(Math.max(guest, 0), guestPorts[0]!),
-    guestName: name,
-    count,
-  };
+  const guest = address ?? new Endpoint().setIpv4(0, 0);
+  listen.port = host[0]!;
+  guest.port = guestPorts[0]!;
+  return { protocol, listen, guest, guestName: name, count };
+}
+
+/** The address of `a.b.c.d` or `[v6]`, port 0; null for all else. */
+export function addressOf(text: string): Endpoint | null {
+  const v4 = parseIpv4(text);
+  if (v4 >= 0) return new Endpoint().setIpv4(v4, 0);
+  const inner = /^\[([^\]]*)\]$/.exec(text);
+  const words = inner === null ? null : parseIpv6(inner[1]!);
+  return words === null ? null : new Endpoint().set(...words, 0);
 }
 
 /** A guest's name as Forwards keeps it: hardware addresses as `aa:bb:cc:dd:ee:ff`, host names in lower case. */
@@ -98,12 +107,17 @@ function guestName(text: string): string | null {
 const portsText = (first: number, count: number): string =>
   count === 1 ? `${first}` : `${first}-${first + count - 1}`;
 
+/** An address as it stands in a forward: IPv6 in brackets. */
+const addressText = (e: Endpoint): string => (e.isIpv4 ? e.host : `[${e.host}]`);
+
 /** The forward in the form that parseForwardText takes; in the classic form where that says all. */
 export function formatForward(rule: ForwardRule): string {
   const { listen, guest, guestName: name = null, count = 1 } = rule;
-  const from = `${listensEverywhere(rule) ? '' : `${formatIpv4(listen.w3 >>> 0)}:`}${portsText(listen.port, count)}`;
-  return `${from}:${name ?? guest.host}:${portsText(guest.port, count)}`;
+  const all = listen.isIpv4 && listen.w3 === 0;
+  const from = `${all ? '' : `${addressText(listen)}:`}${portsText(listen.port, count)}`;
+  return `${from}:${name ?? addressText(guest)}:${portsText(guest.port, count)}`;
 }
 
-/** True when the forward is open on all addresses of the host. */
-export const listensEverywhere = (rule: ForwardRule): boolean => rule.listen.isIpv4 && rule.listen.w3 === 0;
+/** True when the forward is open on all addresses of the host, of one family. */
+export const listensEverywhere = ({ listen: { isIpv4, w0, w1, w2, w3 } }: ForwardRule): boolean =>
+  isIpv4 ? w3 === 0 : (w0 | w1 | w2 | w3) === 0;

@@ -4,9 +4,10 @@
 // into calls and results into lines. Lists are sorted and have at most MAX_LINES lines.
 
 import { isAbsolute } from 'node:path';
-import { Endpoint, parseAddress, parseIpv4 } from '../core/address.ts';
+import { Endpoint, formatAddress, parseAddress, parseIpv4 } from '../core/address.ts';
 import { DROP_REASONS, Drop, type DropCounters, type DropName, dropLabel, dropSnapshot } from '../core/drop.ts';
 import type { FlowKind, ForwardView, Router } from '../router/index.ts';
+import type { Lease6View } from '../services/index.ts';
 import type { Captures } from './captures.ts';
 import { columns, durationText, ipText, MAX_LINES, macText } from './columns.ts';
 import type { ConsoleEntry } from './console.ts';
@@ -38,6 +39,7 @@ export function routerCommands(options: RouterCommandsOptions): ConsoleEntry[] {
   return [
     ...flowCommands(options.router),
     ...leaseCommands(options.router),
+    ...lease6Commands(options.router),
     ...forwardCommands(options),
     ...unixCommands(options.router),
     ...policyCommands(options),
@@ -132,6 +134,28 @@ function leaseCommands(router: Router): ConsoleEntry[] {
         const address = parseIpv4(text);
         if (address < 0) return failure('EINVAL');
         return dhcp.endLease(address) ? SUCCESS : failure('ENOENT');
+      },
+    },
+  ];
+}
+
+function lease6Commands({ dhcp6 }: Router): ConsoleEntry[] {
+  if (dhcp6 === null) return [];
+  return [
+    { path: 'lease6', help: 'DHCPV6 LEASE MENU' },
+    {
+      path: 'lease6/list',
+      help: 'list the leases of DHCPv6, and clients that are remembered',
+      details: 'CLIENT is the identifier (DUID) and, behind the slash, the number of its association (IAID).',
+      run: () => {
+        const rows = dhcp6.leases().slice(0, MAX_LINES);
+        const row = ({ address, client, state, remainingMs: left }: Lease6View): string[] => [
+          formatAddress(...address),
+          client === '' ? '-' : client.replace(/^duid:/, ''),
+          state,
+          Number.isFinite(left) ? `${left < 0 ? '-' : ''}${durationText(Math.abs(left))}` : '-',
+        ];
+        return data(columns(['ADDRESS', 'CLIENT', 'STATE', 'LEFT'], rows.map(row)));
       },
     },
   ];

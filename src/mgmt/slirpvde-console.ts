@@ -1,6 +1,7 @@
 // The console of slirpvde: its table, put together from the menus of the router and, when slirpvde is the switch too,
 // of the switch; and the socket that it is served on.
 
+import { formatAddress } from '../core/address.ts';
 import type { DropCounters } from '../core/drop.ts';
 import type { Link } from '../core/frame.ts';
 import type { Router } from '../router/index.ts';
@@ -24,9 +25,9 @@ export interface SlirpvdeConsoleOptions {
   readonly embedded: Switch | null;
   /** Control directory. */
   readonly socket: string;
-  /** Network and addresses, unsigned; `dhcpStart` null when DHCP is not served. */
-  readonly network: { readonly network: number; readonly prefixLen: number };
-  readonly dnsAddress: number;
+  /** Networks as `ADDR/LEN`, where names are answered, and the first address to lease (null: DHCP is not served). */
+  readonly networks: readonly string[];
+  readonly dnsAddresses: readonly string[];
   readonly dhcpStart: number | null;
   readonly mac: string;
   readonly captures: Captures;
@@ -118,7 +119,7 @@ export function slirpvdeCommands(
 }
 
 function infoLines(options: SlirpvdeConsoleOptions): string[] {
-  const { router, link, network } = options;
+  const { router, link } = options;
   const s = router.status();
   const of = ({ used, limit }: { used: number; limit: number }): string => `${used} of ${limit}`;
   const row = (name: string, text: string): string => `${name.padEnd(16)} ${text}`;
@@ -127,6 +128,12 @@ function infoLines(options: SlirpvdeConsoleOptions): string[] {
   const memory = process.memoryUsage();
   const files = options.openFiles();
   const upstreams = router.dns?.upstreamState().asked.map(String).join(' ') ?? '';
+  const { networks, prefixes } = router.ip.own;
+  const routers = [
+    ...networks.map(({ address }) => ipText(address)),
+    ...(prefixes ?? []).map(({ words }) => formatAddress(...words)),
+  ];
+  const dnsAt = options.dnsAddresses.length === 0 ? 'none' : options.dnsAddresses.join(' ');
   const start = options.dhcpStart === null ? '' : ` dhcp from ${ipText(options.dhcpStart)}`;
   return [
     ...bannerOf(options.version),
@@ -134,8 +141,8 @@ function infoLines(options: SlirpvdeConsoleOptions): string[] {
     `pid ${process.pid} MAC ${options.mac} uptime ${Math.floor(process.uptime())}`,
     `mgmt ${options.path} perm ${options.mode.toString(8).padStart(4, '0')}`,
     `switch ${options.socket} ${options.role} mtu ${link.mtu}`,
-    `network ${ipText(network.network)}/${network.prefixLen} router ${ipText(router.ip.own.networks[0]!.address)} ` +
-      `dns ${ipText(options.dnsAddress)}${start}`,
+    `network ${options.networks.join(' ')} router ${routers.join(' ')} dns ${dnsAt}${start}`,
+    ...advertisements(router),
     row('tcp flows', `${s.tcp.flows}, half-open ${of(s.tcp.halfOpen)}, time-wait ${of(s.tcp.timeWait)}`),
     row('tcp buffers', `${sizeText(s.tcp.memory.used)} of ${sizeText(s.tcp.memory.limit)}`),
     row('udp flows', of(s.udp)),
@@ -165,4 +172,13 @@ function infoLines(options: SlirpvdeConsoleOptions): string[] {
     row('drops', String(s.dropped)),
     row('memory', `resident ${sizeText(memory.rss)}, heap ${sizeText(memory.heapUsed)}`),
   ];
+}
+
+/** The line about router advertisements and DHCPv6, where there are any. */
+function advertisements(router: Router): string[] {
+  const { advertiser, dhcp6 } = router;
+  if (dhcp6 === null) return [];
+  const sent = advertiser === null ? 'off' : `sent ${advertiser.sentToAll} to all, ${advertiser.sentToOne} to one`;
+  const leases = dhcp6.leases().filter(({ state }) => state === 'bound').length;
+  return [`${'router adv'.padEnd(16)} ${sent}; dhcp6 leases ${leases}`];
 }

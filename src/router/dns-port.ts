@@ -1,6 +1,8 @@
-// The DNS service at the router's address: port 53, UDP and TCP, handed to the forwarder.
+// The DNS service at addresses of the router: port 53, UDP and TCP of both families, handed to the forwarder. Answers come
+// from the address that was asked.
 
-import { Endpoint, MAPPED } from '../core/address.ts';
+import { Endpoint } from '../core/address.ts';
+import type { AddressWords } from '../core/ipv6-network.ts';
 import type { Packet } from '../core/packet.ts';
 import type { DnsForwarder, DnsSink, DnsTcpSession } from '../services/index.ts';
 import type { TcpConnection, TcpEnd, TcpUser } from '../tcp/index.ts';
@@ -10,38 +12,34 @@ import type { UdpNat } from './udp-nat.ts';
 
 const DNS_PORT = 53;
 
-export class DnsPort implements DnsSink {
+export class DnsPort {
   private readonly context: RouterContext;
   private readonly forwarder: DnsForwarder;
-  private readonly udp: UdpNat;
-  private readonly address3: number;
+  /** Where guests ask, each with the sink that answers from there. */
+  private readonly places: readonly DnsPlace[];
   private readonly client = new Endpoint();
 
-  /** @param address  where guests ask, one of the router's own, unsigned */
-  constructor(context: RouterContext, forwarder: DnsForwarder, udpNat: UdpNat, address: number) {
+  /** @param addresses  where guests ask, of the router's own */
+  constructor(context: RouterContext, forwarder: DnsForwarder, udpNat: UdpNat, addresses: readonly AddressWords[]) {
     this.context = context;
     this.forwarder = forwarder;
-    this.udp = udpNat;
-    this.address3 = address | 0;
+    this.places = addresses.map((words) => new DnsPlace(context, udpNat, words));
   }
 
   /** A datagram to one of our addresses; false when it is not for this service. */
   datagram(p: Packet): boolean {
-    if (!p.isIpv4 || p.dst3 !== this.address3 || p.l2Group || udp.dstPort(p.b, p.l4) !== DNS_PORT) return false;
+    if (p.l2Group || udp.dstPort(p.b, p.l4) !== DNS_PORT) return false;
+    const place = this.placeOf(p.dst0, p.dst1, p.dst2, p.dst3);
+    if (place === null) return false;
     this.client.set(p.src0, p.src1, p.src2, p.src3, udp.srcPort(p.b, p.l4));
-    this.forwarder.query(this.client, p.b, p.l4 + udp.HEADER_LEN, udp.length(p.b, p.l4) - udp.HEADER_LEN, this);
+    this.forwarder.query(this.client, p.b, p.l4 + udp.HEADER_LEN, udp.length(p.b, p.l4) - udp.HEADER_LEN, place);
     return true;
-  }
-
-  answer(client: Endpoint, b: Uint8Array, off: number, len: number): void {
-    const { ip } = this.context;
-    const guest = ip.neighbors.find(client.w0, client.w1, client.w2, client.w3);
-    if (guest !== null) this.udp.toGuest(guest, 0, 0, MAPPED, this.address3, DNS_PORT, client.port, b, off, len);
   }
 
   /** A connection to one of our addresses; false when it is not for this service. */
   connection(conn: TcpConnection): boolean {
-    if (!conn.remote.isIpv4 || conn.local.w3 !== this.address3 || conn.local.port !== DNS_PORT) return false;
+    const { w0, w1, w2, w3, port } = conn.local;
+    if (port !== DNS_PORT || this.placeOf(w0, w1, w2, w3) === null) return false;
     const user = new DnsConnection(this.context, conn);
     const session = this.forwarder.openTcp(conn.remote, user);
     if (session === null) {
@@ -51,6 +49,41 @@ export class DnsPort implements DnsSink {
     user.session = session;
     conn.accept(user);
     return true;
+  }
+
+  private placeOf(w0: number, w1: number, w2: number, w3: number): DnsPlace | null {
+    const { places } = this;
+    for (let i = 0; i < places.length; i++) if (places[i]!.is(w0, w1, w2, w3)) return places[i]!;
+    return null;
+  }
+}
+
+/** One address at which names are answered. */
+class DnsPlace implements DnsSink {
+  private readonly context: RouterContext;
+  private readonly udp: UdpNat;
+  private readonly w0: number;
+  private readonly w1: number;
+  private readonly w2: number;
+  private readonly w3: number;
+
+  constructor(context: RouterContext, udpNat: UdpNat, [w0, w1, w2, w3]: AddressWords) {
+    this.context = context;
+    this.udp = udpNat;
+    this.w0 = w0 | 0;
+    this.w1 = w1 | 0;
+    this.w2 = w2 | 0;
+    this.w3 = w3 | 0;
+  }
+
+  is(w0: number, w1: number, w2: number, w3: number): boolean {
+    return w3 === this.w3 && w2 === this.w2 && w1 === this.w1 && w0 === this.w0;
+  }
+
+  answer(client: Endpoint, b: Uint8Array, off: number, len: number): void {
+    const guest = this.context.ip.neighbors.find(client.w0, client.w1, client.w2, client.w3);
+    if (guest === null) return;
+    this.udp.toGuest(guest, this.w0, this.w1, this.w2, this.w3, DNS_PORT, client.port, b, off, len);
   }
 }
 

@@ -19,15 +19,16 @@ import type { FrameMemory, Link } from '../core/frame.ts';
 import type { TimerWheel } from '../core/timer-wheel.ts';
 import type { HostNet } from '../host/host-net.ts';
 import { IpLayer, type Ipv6Link } from '../ip/index.ts';
-import type { DhcpServer, DnsForwarder, TftpFiles } from '../services/index.ts';
+import type { DhcpServer, Dhcpv6Server, DnsForwarder, RouterAdvertiser, TftpFiles } from '../services/index.ts';
 import { TcpEngine, type TcpLimits } from '../tcp/index.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 import type { Nat64Prefix } from '../wire/nat64.ts';
 import type { RouterContext } from './context.ts';
 import { type DhcpOptions, DhcpPort } from './dhcp-port.ts';
+import { type Dhcp6Options, Dhcp6Port } from './dhcp6-port.ts';
 import { DnsPort } from './dns-port.ts';
-import { type DnsServiceOptions, makeForwarder } from './dns-service.ts';
+import { type DnsServiceOptions, dnsAddresses, makeForwarder } from './dns-service.ts';
 import { FlowBudget } from './flow-budget.ts';
 import type { FlowFilter, FlowKind, FlowPage, FlowView } from './flow-view.ts';
 import { type ForwardRule, Forwards, type ForwardView, type ResolveGuest } from './forwards.ts';
@@ -35,6 +36,7 @@ import { addressOfGuest } from './guest-name.ts';
 import { IcmpNat } from './icmp-nat.ts';
 import { EgressPolicy } from './policy.ts';
 import type { PolicyRule } from './policy-rules.ts';
+import { makeAdvertiser, type RaOptions } from './ra-port.ts';
 import { type NeighborView, neighborViews, type RouterStatus, routerStatus } from './status.ts';
 import { TcpNat } from './tcp-nat.ts';
 import { TftpPort } from './tftp-port.ts';
@@ -77,9 +79,12 @@ export interface RouterOptions {
   rules?: readonly PolicyRule[];
   restrict?: boolean;
   hostAddresses?: (() => Int32Array) | null;
-  /** DNS service: the own address it is reached at (unsigned), whom it asks, and what it knows itself. */
+  /** DNS service: the own addresses it is reached at, whom it asks, and what it knows itself. */
   dns: DnsServiceOptions | null;
   dhcp: DhcpOptions | null;
+  /** DHCPv6 and router advertisements, with `ipv6` only; absent: there are none. */
+  dhcp6?: Dhcp6Options;
+  ra?: RaOptions;
   /** What TFTP serves at the gateway's address; absent: there is no TFTP. */
   tftp?: TftpFiles;
   /** Descriptors that flows may use, out of what the process may open. */
@@ -104,6 +109,10 @@ export class Router {
   readonly budget: FlowBudget;
   /** Null when DHCP is not served. */
   readonly dhcp: DhcpServer | null;
+  /** Null when DHCPv6 is not served. */
+  readonly dhcp6: Dhcpv6Server | null;
+  /** Null when the router does not advertise itself; begins with the first `announce`. */
+  readonly advertiser: RouterAdvertiser | null;
   /** Null when DNS is not served. */
   readonly dns: DnsForwarder | null;
   readonly forwards: Forwards;
@@ -169,14 +178,18 @@ export class Router {
     this.budget.addDonor(this.tcpNat); // behind those whose flows have no end of their own
     const dhcp = options.dhcp === null ? null : new DhcpPort(context, options.dhcp);
     this.dhcp = dhcp?.server ?? null;
+    const dhcp6 = options.dhcp6 === undefined ? null : new Dhcp6Port(context, options.dhcp6, this.udpNat);
+    this.dhcp6 = dhcp6?.server ?? null;
+    this.advertiser = options.ra === undefined ? null : makeAdvertiser(context, options.ra);
     const resolve: ResolveGuest = (name) => addressOfGuest(name, this.dhcp, this.ip.neighbors);
     this.forwards = new Forwards(context, this.tcpNat, this.udpNat, resolve, options.maxListeners ?? MAX_LISTENERS);
     this.unixForwards = new UnixForwards(context, this.tcpNat);
     this.tftp = options.tftp === undefined ? null : new TftpPort(context, options.tftp, this.udpNat);
     this.dns = options.dns === null ? null : makeForwarder(options.dns, options, context, this.dhcp);
-    const dns = this.dns === null ? null : new DnsPort(context, this.dns, this.udpNat, options.dns!.address);
+    const dns = this.dns === null ? null : new DnsPort(context, this.dns, this.udpNat, dnsAddresses(options.dns!));
     this.udpNat.service = (p) =>
       dhcp?.datagram(p) === true ||
+      dhcp6?.datagram(p) === true ||
       dns?.datagram(p) === true ||
       this.tftp?.datagram(p) === true ||
       this.forwards.fromGuest(p);
@@ -189,13 +202,16 @@ export class Router {
     const before = link.onState;
     link.onState = (up) => {
       before?.(up);
-      if (up) this.announce();
+      if (!up) return;
+      this.announce();
+      this.advertiser?.again();
     };
   }
 
   /** Tells the stations of the link where our addresses are: at start and when the link is up again. */
   announce(): void {
     this.ip.announce();
+    this.advertiser?.start();
   }
 
   /** Opens a port forward. Rejects with ERR_VDE_LISTEN or ERR_VDE_BAD_FORWARD. */
@@ -264,6 +280,7 @@ export class Router {
     this.udpNat.close();
     this.icmpNat.close();
     this.dns?.close();
+    this.advertiser?.close();
     this.ip.close();
     this.ip.flush();
   }

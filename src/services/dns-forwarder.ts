@@ -32,18 +32,19 @@ import { answerLocalhost, isLocalhost } from './dns-localhost.ts';
 import {
   DnsQuery,
   type DnsSink,
-  type Guest,
   GuestTable,
   MAX_TRIES,
   QueryTable,
   questionHash,
   type Try,
-  Waiter,
+  type Waiter,
+  Waiters,
 } from './dns-query.ts';
 import type { RebindGuard } from './dns-rebind.ts';
 import { DnsServers } from './dns-servers.ts';
 import { type DnsSocket, DnsSocketPool, type DnsSocketUser } from './dns-sockets.ts';
 import { type DnsTcpOwner, type DnsTcpPeer, DnsTcpSession } from './dns-tcp-session.ts';
+import type { Ask, Dns64 } from './dns64.ts';
 import type { UpstreamList } from './resolv-conf.ts';
 
 export const RETRY_MS = 2000;
@@ -84,6 +85,8 @@ export interface DnsForwarderOptions {
   readonly local?: LocalNames;
   /** Refuses answers that point into private networks. */
   readonly rebind?: RebindGuard;
+  /** Makes up addresses of a translator. */
+  readonly dns64?: Dns64;
 }
 
 /** Counters since start, and what is under way. */
@@ -107,16 +110,16 @@ export class DnsForwarder implements DnsSocketUser<DnsQuery>, DnsExchangeUser, D
   private readonly limits: DnsLimits;
   private readonly local: LocalNames | null;
   private readonly rebind: RebindGuard | null;
+  private readonly dns64: Dns64 | null;
   private readonly pool: DnsSocketPool<DnsQuery>;
   private readonly table = new QueryTable();
   private readonly guests = new GuestTable();
+  private readonly waiters = new Waiters(this.guests);
   private readonly sessions = new Set<DnsTcpSession>();
   private readonly onTimer = (query: DnsQuery): void => this.overdue(query);
   private readonly scratch = new Uint8Array(LOCAL_ANSWER_MAX);
   private readonly byExchange = new Map<DnsExchange, DnsQuery>();
   private spareQueries: DnsQuery | null = null;
-  private spareWaiters: Waiter | null = null;
-  private waiting = 0;
   private queries = 0;
   private answers = 0;
   private servfails = 0;
@@ -132,6 +135,7 @@ export class DnsForwarder implements DnsSocketUser<DnsQuery>, DnsExchangeUser, D
     this.limits = { ...DNS_LIMITS, ...options.limits };
     this.local = options.local ?? null;
     this.rebind = options.rebind ?? null;
+    this.dns64 = options.dns64 ?? null;
     this.pool = new DnsSocketPool(options.host, options.wheel, options.random16, this);
   }
 
@@ -165,7 +169,7 @@ export class DnsForwarder implements DnsSocketUser<DnsQuery>, DnsExchangeUser, D
       answers: this.answers,
       servfails: this.servfails,
       merged: this.merged,
-      waiting: this.waiting,
+      waiting: this.waiters.count,
       upstream: this.table.size,
       sockets: this.pool.open,
       sessions: this.sessions.size,
@@ -175,7 +179,7 @@ export class DnsForwarder implements DnsSocketUser<DnsQuery>, DnsExchangeUser, D
   /** Gives up everything under way, without answers, and closes all sockets. */
   close(): void {
     this.shut = true;
-    for (const q of this.table.all()) this.recycle(this.detach(q));
+    for (const q of this.table.all()) this.waiters.drop(this.detach(q));
     this.pool.close();
     for (const s of [...this.sessions]) s.closed();
   }
@@ -187,12 +191,21 @@ export class DnsForwarder implements DnsSocketUser<DnsQuery>, DnsExchangeUser, D
       return false;
     }
     if (this.shut) return true;
+    if (this.dns64?.takes(tcp, client, b, off, len, sink, this.resolve)) return true;
+    this.resolve(tcp, client, b, off, len, sink);
+    return true;
+  }
+
+  /** Takes a checked query: answers it here, joins it to one under way, or asks. */
+  private readonly resolve: Ask = (tcp, client, b, off, len, sink) => {
+    if (this.shut) return;
+    const end = off + len;
     this.queries++;
     const localLen = dns.opcode(b, off) === dns.OPCODE_QUERY ? this.answerLocally(b, off, end) : 0;
     if (localLen > 0) {
       this.answers++;
       sink.answer(client, this.scratch, 0, localLen);
-      return true;
+      return;
     }
     const hash = questionHash(b, off, end);
     let variants = 0;
@@ -202,28 +215,28 @@ export class DnsForwarder implements DnsSocketUser<DnsQuery>, DnsExchangeUser, D
       if (q.sameMessage(b, off, len)) same = q;
       else variants++;
     }
-    if (same !== null && isWaiting(same, client, dns.id(b, off), sink)) return true; // the guest's own repetition
+    if (same?.isWaitedFor(client, dns.id(b, off), sink)) return;
     const guest = this.guests.take(client);
     const { inFlight, perGuest } = this.limits;
-    const full = this.waiting >= inFlight || guest.waiting >= perGuest || (same === null && variants >= VARIANTS_MAX);
+    const full =
+      this.waiters.count >= inFlight || guest.waiting >= perGuest || (same === null && variants >= VARIANTS_MAX);
     if (full || len > QUERY_MAX) {
       this.guests.release(guest);
       this.drops[Drop.DnsOverload]!++;
       this.servfails++;
       const answerLen = dns.writeEmptyAnswer(this.scratch, 0, b, off, end, dns.RCODE_SERVFAIL);
       sink.answer(client, this.scratch, 0, answerLen);
-      return true;
+      return;
     }
-    const waiter = this.newWaiter(client, dns.id(b, off), sink, guest);
+    const waiter = this.waiters.take(client, dns.id(b, off), sink, guest);
     if (same !== null) {
       this.merged++;
       waiter.next = same.waiters;
       same.waiters = waiter;
-      return true;
+      return;
     }
     this.start(tcp, hash, b, off, len, waiter);
-    return true;
-  }
+  };
 
   /** Writes the answer to a question that nobody else is asked into `scratch`; its length, or 0. */
   private answerLocally(b: Uint8Array, off: number, end: number): number {
@@ -392,14 +405,14 @@ export class DnsForwarder implements DnsSocketUser<DnsQuery>, DnsExchangeUser, D
     const limit = q.viaTcp && !q.tcp ? Math.max(dns.PLAIN_UDP_SIZE, dns.ednsUdpSize(q.bytes, 0, q.len)) : len;
     const size = len > limit ? dns.writeTruncated(b, off, b, off, off + len) : len;
     this.answers++;
-    this.deliver(this.detach(q), b, off, size);
+    this.waiters.deliver(this.detach(q), b, off, size);
   }
 
   private fail(q: DnsQuery, rcode: number = dns.RCODE_SERVFAIL): void {
     const answer = new Uint8Array(EMPTY_ANSWER_MAX);
     const len = dns.writeEmptyAnswer(answer, 0, q.bytes, 0, q.len, rcode);
     if (rcode === dns.RCODE_SERVFAIL) this.servfails++;
-    this.deliver(this.detach(q), answer, 0, len);
+    this.waiters.deliver(this.detach(q), answer, 0, len);
   }
 
   /** Ends a query and gives those who waited; the object is spare afterwards. */
@@ -413,40 +426,6 @@ export class DnsForwarder implements DnsSocketUser<DnsQuery>, DnsExchangeUser, D
     q.next = this.spareQueries;
     this.spareQueries = q;
     return waiters;
-  }
-
-  private deliver(waiters: Waiter | null, b: Uint8Array, off: number, len: number): void {
-    // Counted off first: a sink may ask the next question from within its answer.
-    for (let w = waiters; w !== null; w = w.next) this.uncount(w);
-    for (let w = waiters; w !== null; w = w.next) {
-      dns.setId(b, off, w.id);
-      w.sink!.answer(w.client, b, off, len);
-    }
-    this.spare(waiters);
-  }
-
-  /** Ends waiters without an answer. */
-  private recycle(waiters: Waiter | null): void {
-    for (let w = waiters; w !== null; w = w.next) this.uncount(w);
-    this.spare(waiters);
-  }
-
-  private uncount(w: Waiter): void {
-    this.waiting--;
-    w.guest!.waiting--;
-    this.guests.release(w.guest!);
-    w.guest = null;
-  }
-
-  private spare(waiters: Waiter | null): void {
-    let w = waiters;
-    while (w !== null) {
-      const next: Waiter | null = w.next;
-      w.sink = null;
-      w.next = this.spareWaiters;
-      this.spareWaiters = w;
-      w = next;
-    }
   }
 
   private releaseTries(q: DnsQuery): void {
@@ -474,24 +453,4 @@ export class DnsForwarder implements DnsSocketUser<DnsQuery>, DnsExchangeUser, D
     q.next = null;
     return q;
   }
-
-  private newWaiter(client: Endpoint, id: number, sink: DnsSink, guest: Guest): Waiter {
-    const w = this.spareWaiters ?? new Waiter();
-    this.spareWaiters = w.next;
-    w.client.copy(client);
-    w.id = id;
-    w.sink = sink;
-    w.guest = guest;
-    w.next = null;
-    guest.waiting++;
-    this.waiting++;
-    return w;
-  }
-}
-
-function isWaiting(q: DnsQuery, client: Endpoint, id: number, sink: DnsSink): boolean {
-  for (let w = q.waiters; w !== null; w = w.next) {
-    if (w.id === id && w.sink === sink && w.client.same(client)) return true;
-  }
-  return false;
 }

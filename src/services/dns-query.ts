@@ -79,6 +79,66 @@ export class Waiter {
   next: Waiter | null = null;
 }
 
+/** The waiters of all queries, counted for each guest; spent ones are used again. */
+export class Waiters {
+  readonly guests: GuestTable;
+  /** All that wait. */
+  count = 0;
+  private spares: Waiter | null = null;
+
+  constructor(guests: GuestTable) {
+    this.guests = guests;
+  }
+
+  take(client: Endpoint, id: number, sink: DnsSink, guest: Guest): Waiter {
+    const w = this.spares ?? new Waiter();
+    this.spares = w.next;
+    w.client.copy(client);
+    w.id = id;
+    w.sink = sink;
+    w.guest = guest;
+    w.next = null;
+    guest.waiting++;
+    this.count++;
+    return w;
+  }
+
+  /** Gives all of a list their answer. */
+  deliver(list: Waiter | null, b: Uint8Array, off: number, len: number): void {
+    // Counted off first: a sink may ask the next question from within its answer.
+    for (let w = list; w !== null; w = w.next) this.uncount(w);
+    for (let w = list; w !== null; w = w.next) {
+      dns.setId(b, off, w.id);
+      w.sink!.answer(w.client, b, off, len);
+    }
+    this.spare(list);
+  }
+
+  /** Ends a list without an answer. */
+  drop(list: Waiter | null): void {
+    for (let w = list; w !== null; w = w.next) this.uncount(w);
+    this.spare(list);
+  }
+
+  private uncount(w: Waiter): void {
+    this.count--;
+    w.guest!.waiting--;
+    this.guests.release(w.guest!);
+    w.guest = null;
+  }
+
+  private spare(list: Waiter | null): void {
+    let w = list;
+    while (w !== null) {
+      const next: Waiter | null = w.next;
+      w.sink = null;
+      w.next = this.spares;
+      this.spares = w;
+      w = next;
+    }
+  }
+}
+
 /** One server that was asked for one query. */
 export class Try {
   to: Endpoint | null = null;
@@ -158,6 +218,14 @@ export class DnsQuery {
   /** True when the server was asked already. */
   tried(server: Endpoint): boolean {
     for (let i = 0; i < this.tryCount; i++) if (this.tries[i]!.to!.same(server)) return true;
+    return false;
+  }
+
+  /** True when the same guest asked the same question by the same way before, with this id: its own repetition. */
+  isWaitedFor(client: Endpoint, id: number, sink: DnsSink): boolean {
+    for (let w = this.waiters; w !== null; w = w.next) {
+      if (w.id === id && w.sink === sink && w.client.same(client)) return true;
+    }
     return false;
   }
 

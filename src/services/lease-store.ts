@@ -6,7 +6,7 @@
 
 /** The last known binding of one address. */
 export interface LeaseRecord {
-  /** IPv4 address, unsigned. */
+  /** IPv4 address, or the last word of an IPv6 one; unsigned. */
   readonly address: number;
   /** The client, as the server tells clients apart: opaque printable text. */
   readonly client: string;

@@ -38,12 +38,16 @@ const OPCODE_MASK = 0x7800;
 /** The two bits of a compression pointer; the rest is an offset from the header (RFC 1035 section 4.1.4). */
 export const POINTER = 0xc000;
 
-const TYPE_A = 1;
-const TYPE_AAAA = 28;
+export const TYPE_A = 1;
+export const TYPE_CNAME = 5;
+export const TYPE_SOA = 6;
+export const TYPE_PTR = 12;
+export const TYPE_AAAA = 28;
 const TYPE_OPT = 41;
+export const CLASS_IN = 1;
 const MAX_NAME = 255;
 const MAX_STEPS = 127;
-const RECORD_FIXED = 10; // type, class, TTL, length of the data
+export const RECORD_FIXED = 10; // type, class, TTL, length of the data
 /** Record whose owner is a pointer, up to its data; an OPT record without options (RFC 6891 section 6.1.2). */
 export const RECORD_HEAD_LEN = 2 + RECORD_FIXED;
 export const OPT_LEN = 1 + RECORD_FIXED;
@@ -95,7 +99,7 @@ export const qtype = (b: Uint8Array, o: number, end: number): number => u16(b, q
 export const qclass = (b: Uint8Array, o: number, end: number): number => u16(b, questionEnd(b, o, end) - 2);
 
 /** Offset behind the name at `at`, or -1 when the name is not well-formed. */
-function skipName(b: Uint8Array, o: number, at: number, end: number): number {
+export function skipName(b: Uint8Array, o: number, at: number, end: number): number {
   let next = -1; // where the name ends, once a pointer has led away from it
   let limit = end; // pointers lead below where they were found
   let p = at;
@@ -121,7 +125,7 @@ function skipName(b: Uint8Array, o: number, at: number, end: number): number {
 }
 
 /** Offset behind the record at `at`, or -1 when it does not lie in the message. */
-function skipRecord(b: Uint8Array, o: number, at: number, end: number): number {
+export function skipRecord(b: Uint8Array, o: number, at: number, end: number): number {
   const fixed = skipName(b, o, at, end);
   if (fixed < 0 || fixed + RECORD_FIXED > end) return -1;
   const next = fixed + RECORD_FIXED + u16(b, fixed + 8);
@@ -170,6 +174,21 @@ export function ednsUdpSize(b: Uint8Array, o: number, end: number): number {
   }
   return 0;
 }
+
+/** True when the query asks for signatures (DO, RFC 3225): what is made up for such a client must not look signed. */
+export function wantsDnssec(b: Uint8Array, o: number, end: number): boolean {
+  let at = questionEnd(b, o, end);
+  const before = ancount(b, o) + nscount(b, o);
+  const records = before + arcount(b, o);
+  for (let i = 0; i < records && at >= 0; i++) {
+    if (i >= before && b[at] === 0 && u16(b, at + 1) === TYPE_OPT) return (b[at + 7]! & 0x80) !== 0;
+    at = skipRecord(b, o, at, end);
+  }
+  return false;
+}
+
+/** True when the client wants no checking (CD): it validates by itself. */
+export const isCheckingDisabled = (b: Uint8Array, o: number): boolean => (flags(b, o) & FLAG_CD) !== 0;
 
 /**
  * Writes an answer without records to a query that passed `check`: header, question and `rcode`, with RA set and opcode,

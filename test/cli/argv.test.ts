@@ -122,7 +122,7 @@ const refused: [give: string, message: string, hint: string][] = [
   ['-sock', "option '-sock' needs a value: -sock DIR", ''],
   ['-L', "option '-L' needs a value: -L FORWARD", ''],
   ['--sock=', "option '--sock' got an empty value; it needs DIR", ''],
-  ['--dhcp=', "option '--dhcp' got an empty value; it needs START", ''],
+  ['--dhcp=', "option '--dhcp' got an empty value; it needs START[/COUNT]", ''],
   ['-d=3', "option '-d' takes no value, but got '3'", ''],
   ['-dq=3', "option '-q' takes no value, but got '3'", ''],
   ['--quiet=yes', "option '--quiet' takes no value, but got 'yes'", ''],

@@ -62,5 +62,5 @@ await main(
       },
     };
   },
-  limits,
+  { limits },
 );

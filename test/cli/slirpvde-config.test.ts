@@ -3,9 +3,12 @@ import { formatForward } from '../../src/cli/forward.ts';
 import { parseCommandLine } from '../../src/cli/parse.ts';
 import { classicBanner, stateLines } from '../../src/cli/slirpvde-banner.ts';
 import { type SlirpvdeConfig, slirpvdeConfig } from '../../src/cli/slirpvde-config.ts';
+import { SLIRPVDE6_PERSONALITY } from '../../src/cli/slirpvde-networks.ts';
 import { SLIRPVDE } from '../../src/cli/slirpvde-options.ts';
+import { SLIRPVDE6 } from '../../src/cli/slirpvde6-options.ts';
 import { UsageError } from '../../src/cli/usage-error.ts';
 import { formatIpv4 } from '../../src/core/address.ts';
+import { formatIpv6, type Ipv6Network } from '../../src/core/ipv6-network.ts';
 import { formatPolicyRule } from '../../src/mgmt/policy-text.ts';
 
 const config = (line: string): SlirpvdeConfig =>
@@ -19,10 +22,16 @@ test('without options: the defaults of the original', (t) => {
     group: null,
     mode: null,
     embeddedSwitch: true,
-    network: { address: 0x0a000202, network: 0x0a000200, prefixLen: 24, mask: 0xffffff00 },
-    nameserver: 0x0a000203,
-    dnsAddress: 0x0a000203,
+    networks: {
+      ipv4: [{ address: 0x0a000202, network: 0x0a000200, prefixLen: 24, mask: 0xffffff00 }],
+      ipv6: [],
+    },
+    names: { told4: 0x0a000203, told6: null, at4: 0x0a000203, at6: null, ofHost: false, upstream: null },
+    ipv6: { radv: null, radvFollowsHost: false, dhcp6: null, nat64: null, dns64: false, pref64: false },
     dhcp: null,
+    leaseSec: 86_400,
+    leases: null,
+    search: { names: [], ofHost: false },
     domain: '',
     dnsRecords: [],
     rebindExempt: null,
@@ -61,7 +70,8 @@ const networks: [give: string, want: string][] = [
   ['-D -H 192.168.5.1', '192.168.5.1/24 192.168.5.3 192.168.5.3 192.168.5.15'],
   ['-D -H 10.0.2.2/8', '10.0.2.2/8 10.0.0.3 10.0.0.3 10.0.0.15'],
   ['-D -H 172.16.4.128/25', '172.16.4.130/25 172.16.4.131 172.16.4.131 172.16.4.143'],
-  ['-D -H 1.2.3.4 -H 10.3.0.0', '10.3.0.2/24 10.3.0.3 10.3.0.3 10.3.0.15'],
+  ['-D -H 10.3.0.0 -H 1.2.3.4', '10.3.0.2/24 10.3.0.3 10.3.0.3 10.3.0.15'],
+  ['-D10.4.0.9 -H 10.3.0.0 -H 10.4.0.0', '10.3.0.2/24 10.3.0.3 10.3.0.3 10.4.0.9'],
   // where host 15 is the broadcast address or outside: the first free host
   ['-D -H 10.0.2.16/28', '10.0.2.18/28 10.0.2.19 10.0.2.19 10.0.2.17'],
   ['-D -H 10.0.2.1/29', '10.0.2.1/29 10.0.2.3 10.0.2.3 10.0.2.2'],
@@ -78,8 +88,9 @@ const networks: [give: string, want: string][] = [
 ];
 for (const [give, want] of networks) {
   test(`addresses of '${give}'`, (t) => {
-    const { network, nameserver, dnsAddress, dhcp } = config(give);
-    const addresses = [nameserver, dnsAddress, dhcp!.start].map(formatIpv4).join(' ');
+    const { networks, names, dhcp } = config(give);
+    const network = networks.ipv4[0]!;
+    const addresses = [names.told4!, names.at4!, dhcp!.start].map(formatIpv4).join(' ');
     t.is(`${formatIpv4(network.address)}/${network.prefixLen} ${addresses}`, want);
   });
 }
@@ -182,7 +193,7 @@ test('--allow and --deny keep the order of the command line', (t) => {
 });
 
 const badRules: [give: string, why: RegExp][] = [
-  ['x', /'x' is not an IPv4 address/],
+  ['x', /'x' is not an IP address/],
   ['10.0.0.0/33', /prefix length 33/],
   ['10.1.0.0/8', /has host bits; did you mean 10.0.0.0\?/],
   ['10.0.0.0/8:0', /'0' is not a port/],
@@ -224,8 +235,9 @@ const badForwards: [give: string, why: RegExp][] = [
   ['0x10:10.0.2.15:22', /host port '0x10'/],
   ['8022:-guest:22', /guest address '-guest'/],
   ['8022:15:22', /guest address '15'/],
-  ['[::1]:8022:10.0.2.15:22', /IPv6 addresses such as '\[::1\]' are not served yet/],
-  ['8022:[2001:db8::5]:22', /IPv6 addresses such as '\[2001:db8::5\]' are not served yet/],
+  ['8022:[2001:db8::5]:22', /2001:db8::5 is not the address of a host in 10.0.2.0/],
+  ['8022:[2001:db8::g]:22', /not an IPv4 address, IPv6 in brackets/],
+  ['[ff02::1]:8022:10.0.2.15:22', /is a multicast, broadcast/],
   ['8000-8009:10.0.2.15:9000', /not ranges of the same length/],
   ['8000:10.0.2.15:9000-9001', /not ranges of the same length/],
   ['8009-8000:10.0.2.15', /host port '8009-8000'/],
@@ -290,9 +302,35 @@ const refused: [give: string, message: RegExp, hint?: RegExp][] = [
   ['--udp-filter none', /'--udp-filter': 'none' is not one of any, address, address-port/],
   ['--udp-timeouts long', /'--udp-timeouts': 'long' is not one of short, rfc/],
   ['--mtu 1e3', /'1e3' is not between/],
-  ['-H bogus', /option '--host': 'bogus' is not an IPv4 address/, /for example/],
-  ['-H 10.0.2', /'10.0.2' is not an IPv4 address/],
-  ['-H fd00::1/64', /'fd00::1\/64' is not an IPv4 address/],
+  ['-H bogus', /option '--host': 'bogus' is not an IPv4 or IPv6 address/, /for example/],
+  ['-H 10.0.2', /'10.0.2' is not an IPv4 or IPv6 address/],
+  ['-H fd00::1 --mtu 1279', /'1279' is not between 1280 and 9216/],
+  ['-H fd00::1/127', /the prefix length is not a number from 16 to 126/],
+  ['-H fd00::g', /'fd00::g' is not an IPv6 address/],
+  ['-H fe80::1', /fe80::1 cannot be/],
+  ['-H ff02::1', /ff02::1 cannot be/],
+  ['-H ::1', /::1 cannot be/],
+  ['-H ::ffff:10.0.2.1/96', /is not an IPv6 address/],
+  ['-H fd00::1 -H fd00::2/48', /overlap/],
+  ['-H 10.0.0.0/8 -H 10.1.0.0/16', /overlap/],
+  ['-D -H fd00::1', /'--dhcp' needs an IPv4 network/, /--dhcp6/],
+  ['-r', /'--radvd' needs an IPv6 network/, /--host 2001:db8::1/],
+  ['--dhcp6', /'--dhcp6' needs an IPv6 network/],
+  ['--nat64 off', /'--nat64' needs an IPv6 network/],
+  ['--dhcp6 -H fd00::1/120', /'--dhcp6' needs a network of at most 114 bits/],
+  ['-H fd00::1 --nat64 fd64::/72', /has 72 bits/, /32, 40, 48, 56, 64, 96/],
+  ['-H fd00::1 --nat64 fd64::1/96', /has host bits; did you mean fd64::/],
+  ['-H fd00::1 --nat64 fd64:0:0:0:100::/96', /bits 64 to 71/],
+  ['-H fd00::1 --nat64 fd00::/96', /overlaps the guest network/],
+  ['-H fd00::1 --nat64 ::/96', /cannot be the prefix/],
+  ['-H fd00::1 --nat64 off --dns64 on', /means nothing with --nat64 off/],
+  ['-H fd00::1 --dns64 yes', /neither on nor off/],
+  ['-H fd00::1 -rff02::/64', /'ff02::\/64' is not a prefix for guests/],
+  ['-H fd00::1 -R /nonexistent/ra', /cannot read \/nonexistent\/ra: ENOENT/],
+  ['-H fd00::1 --radv-follow-host', /means nothing without advertisements/],
+  ['-H fd00::1 -N ::1', /guests cannot reach ::1/],
+  ['-H fd00::1/64 -N fd00::', /fd00:: is not the address of a host in fd00::\/64/],
+  ['-D/0', /the number of addresses is not from 1 to 4096/],
   ['-H 10.0.2.2/31', /prefix length is not a number from 8 to 30/],
   ['-H 10.0.2.2/7', /prefix length/],
   ['-H 10.0.2.2/', /prefix length/],
@@ -301,7 +339,7 @@ const refused: [give: string, message: RegExp, hint?: RegExp][] = [
   ['-H 127.0.0.1', /127.0.0.1 cannot be the address of a network of hosts/],
   ['-H 0.0.0.0', /0.0.0.0 cannot be/],
   ['-H 224.0.0.0', /224.0.0.0 cannot be/],
-  ['-N x', /option '--nameserver': 'x' is not an IPv4 address/],
+  ['-N x', /option '--nameserver': 'x' is not an IPv4 or IPv6 address/],
   ['-N 10.0.2.0', /10.0.2.0 is not the address of a host in 10.0.2.0\/24/],
   ['-N 10.0.2.255', /10.0.2.255 is not the address of a host/],
   ['-N 127.0.0.1', /guests cannot reach 127.0.0.1/, /without --nameserver/],
@@ -319,8 +357,8 @@ for (const [give, message, hint] of refused) {
 
 test('--no-host is not the opposite of --host, in any order', (t) => {
   for (const line of ['--host 10.0.5.0/24 --no-host', '--no-host --host 10.0.5.0/24']) {
-    const { network, noHost } = config(line);
-    t.is(network.network, 0x0a000500);
+    const { networks, noHost } = config(line);
+    t.is(networks.ipv4[0]!.network, 0x0a000500);
     t.true(noHost);
   }
   t.false(config('--host 10.0.5.0/24').noHost);
@@ -331,7 +369,7 @@ test('a path with NUL bytes is refused', (t) => {
 });
 
 const banner = (line: string): string[] =>
-  classicBanner(config(line), { socket: '/tmp/vde.ctl', displays: [], forwards: config(line).forwards });
+  classicBanner('slirpvde', config(line), { socket: '/tmp/vde.ctl', displays: [], forwards: config(line).forwards });
 
 test('start-up text: the lines of the original', (t) => {
   t.deepEqual(banner('-D -L 8022:10.0.2.15:22 -U 5353:10.0.2.15:53'), [
@@ -376,4 +414,93 @@ test('start-up text: what guests reach, and how they join', (t) => {
   t.true(embedded.some((line) => line.includes('at 10.0.2.2 (--no-host-loopback refuses them)')));
   t.true(embedded.includes('ping of guests is forwarded'));
   t.true(embedded.includes('forwards without an address are open on all addresses of this host'));
+});
+
+// IPv6
+
+const six = (give: string): string => {
+  const { networks, names, ipv6 } = config(give);
+  const text = (words: Ipv6Network['address'] | null): string => (words === null ? '-' : formatIpv6(words));
+  const routers = networks.ipv6.map(({ address, prefixLen }) => `${text(address)}/${prefixLen}`).join(' ');
+  const nat64 = ipv6.nat64 === null ? 'off' : `${text(ipv6.nat64.words)}/${ipv6.nat64.prefixLen}`;
+  return `${routers} dns ${text(names.told6)} ${text(names.at6)} nat64 ${nat64}${ipv6.dns64 ? ' dns64' : ''}${ipv6.pref64 ? ' pref64' : ''}`;
+};
+const sixes: [give: string, want: string][] = [
+  ['-H2001::1', '2001::1/64 dns 2001::3 2001::3 nat64 64:ff9b::/96 dns64 pref64'],
+  ['-H10.0.2.1/24 -H2001::1/64', '2001::1/64 dns 2001::3 2001::3 nat64 64:ff9b::/96'],
+  ['-H fd00:1::/48', 'fd00:1::2/48 dns fd00:1::3 fd00:1::3 nat64 64:ff9b::/96 dns64 pref64'],
+  ['-H fd00::1/126', 'fd00::1/126 dns fd00::1 fd00::1 nat64 64:ff9b::/96 dns64 pref64'],
+  ['-H fd00::1 -H fd01::1', 'fd00::1/64 fd01::1/64 dns fd00::3 fd00::3 nat64 64:ff9b::/96 dns64 pref64'],
+  ['-H fd00::1 -N fd00::53', 'fd00::1/64 dns fd00::53 fd00::53 nat64 64:ff9b::/96 dns64 pref64'],
+  ['-H fd00::1 -N 2001:db8::53', 'fd00::1/64 dns 2001:db8::53 fd00::3 nat64 64:ff9b::/96 dns64 pref64'],
+  ['-H fd00::1 --nat64 off', 'fd00::1/64 dns fd00::3 fd00::3 nat64 off'],
+  ['-H fd00::1 --nat64 2001:db8:64::/48', 'fd00::1/64 dns fd00::3 fd00::3 nat64 2001:db8:64::/48 dns64 pref64'],
+  ['-H fd00::1 --dns64 off', 'fd00::1/64 dns fd00::3 fd00::3 nat64 64:ff9b::/96 pref64'],
+  ['-H fd00::1 -H10.0.2.1 --dns64 on', 'fd00::1/64 dns fd00::3 fd00::3 nat64 64:ff9b::/96 dns64'],
+];
+for (const [give, want] of sixes) test(`IPv6 of '${give}'`, (t) => t.is(six(give), want));
+
+test('-r: without prefixes those of the networks; with them those; -R a file', (t) => {
+  const prefixes = (line: string): string[] =>
+    (config(line).ipv6.radv?.prefixes ?? []).map(({ prefix, prefixLen, autonomous }) => {
+      return `${formatIpv6(prefix)}/${prefixLen}${autonomous ? ' A' : ''}`;
+    });
+  t.deepEqual(prefixes('-H fd00::1'), []);
+  t.deepEqual(prefixes('-H fd00::1 -H fd01::1/48 -r'), ['fd00::/64 A', 'fd01::/48']);
+  t.deepEqual(prefixes('-H fd00::1 -rfd02::/64,fd03::'), ['fd02::/64 A', 'fd03::/64 A']);
+  t.deepEqual(prefixes('-H fd00::1 --radvd=fd02::'), ['fd02::/64 A']);
+  t.deepEqual(prefixes('-H fd00::1 -radvd'), ['fd00::/64 A']);
+  t.true(config('-H fd00::1 -rd').daemon, '-rd is -r -d');
+  t.true(config('-H fd00::1 -r --dhcp6').ipv6.radv!.advManagedFlag);
+  t.true(config('-H fd00::1 -r --radv-follow-host').ipv6.radvFollowsHost);
+});
+
+test("the seed manual's command line", (t) => {
+  const c = config('-d -H10.0.2.1/24 -H2001::1/64 -s /tmp/vde.ctl -dhcp -r');
+  t.true(c.daemon);
+  t.is(c.dhcp!.start, 0x0a00020f);
+  t.is(c.ipv6.radv!.prefixes.length, 1);
+  t.deepEqual([c.networks.ipv4.length, c.networks.ipv6.length, c.socket], [1, 1, '/tmp/vde.ctl']);
+});
+
+test('forwards across families, and in brackets', (t) => {
+  const line = '-H10.0.2.1 -H2001::1 -L [::]:8080:[2001::15]:80 -L [::1]:81:10.0.2.15:80 -U 82:[2001::15]:80';
+  t.deepEqual(config(line).forwards.map(formatForward), [
+    '[::]:8080:[2001::15]:80',
+    '[::1]:81:10.0.2.15:80',
+    '82:[2001::15]:80',
+  ]);
+  t.is(String(config('-H2001::1 -X [2001::15]:2').displays[0]!.guest), '[2001::15]:6002');
+  t.is(String(config('-H2001::1 -L /s:[2001::15]:22').unixForwards[0]!.guest), '[2001::15]:22');
+});
+
+const config6 = (line: string): SlirpvdeConfig =>
+  slirpvdeConfig(parseCommandLine(SLIRPVDE6, line === '' ? [] : line.split(' ')), '/home/me', SLIRPVDE6_PERSONALITY);
+
+test('slirpvde6: its own defaults', (t) => {
+  const c = config6('-D');
+  t.is(formatIpv4(c.networks.ipv4[0]!.address), '10.0.2.1');
+  t.deepEqual([formatIpv4(c.dhcp!.start), c.dhcp!.count], ['10.0.2.15', 10]);
+  t.deepEqual(c.names, { told4: null, told6: null, at4: null, at6: null, ofHost: true, upstream: null });
+  const n = config6('-H10.0.2.1 -H2001::1 -N').names;
+  t.deepEqual([formatIpv4(n.at4!), formatIpv6(n.at6!), n.ofHost, n.upstream], ['10.0.2.1', '2001::1', false, null]);
+  t.is(String(config6('-N192.0.2.53').names.upstream), '192.0.2.53:53');
+  t.is(String(config6('-N2001:db8::53').names.upstream), '[2001:db8::53]:53');
+  t.is(config6('-Nq').quiet, true);
+  t.is(formatIpv6(config6('-H2001::/64').networks.ipv6[0]!.address), '2001::1');
+  t.deepEqual([config6('-D10.0.2.40/5').dhcp!.count, config6('-D/7').dhcp!.count], [5, 7]);
+});
+
+test('slirpvde6: start-up text', (t) => {
+  const c = config6('-H10.0.2.1/24 -H2001::1/64 -dhcp -r -N');
+  const state = { socket: '/tmp/vde.ctl', displays: [], forwards: [] };
+  t.deepEqual(classicBanner('slirpvde6', c, state), [
+    'Starting slirpvde6: virtual_host=10.0.2.1/24',
+    '                    virtual_host=2001::1/64',
+    '                    DNS         =10.0.2.1',
+    '                    DNS         =2001::1',
+    '                    dhcp_start  =10.0.2.15 nclients 10',
+    '                    router adv  =2001::/64',
+    '                    vde switch  =/tmp/vde.ctl',
+  ]);
 });

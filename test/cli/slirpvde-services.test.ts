@@ -11,15 +11,13 @@ const config = (line: string): SlirpvdeConfig =>
 
 test('DHCP: defaults', (t) => {
   t.deepEqual(config('-D').dhcp, {
+    network: { address: 0x0a000202, network: 0x0a000200, prefixLen: 24, mask: 0xffffff00 },
     start: parseIpv4('10.0.2.15'),
-    leases: null,
-    leaseSec: 86_400,
+    count: 0,
     hosts: [],
     nextServer: 0,
     bootFile: '',
     domain: '',
-    search: [],
-    searchOfHost: false,
     routes: [],
     options: new Map(),
   });
@@ -31,12 +29,9 @@ test('DHCP: everything', (t) => {
       '--dhcp-domain Lab.Test --dhcp-search a.test,host --dhcp-search b.test. --dhcp-next-server 10.0.2.7 --dhcp-file x/y.0',
   );
   t.is(c.domain, 'lab.test');
+  t.like(c, { leases: '/home/me/l.json', leaseSec: 600, search: { names: ['a.test', 'b.test.'], ofHost: true } });
   t.like(c.dhcp, {
-    leases: '/home/me/l.json',
-    leaseSec: 600,
     domain: 'lab.test',
-    search: ['a.test', 'b.test.'],
-    searchOfHost: true,
     nextServer: parseIpv4('10.0.2.7'),
     bootFile: 'x/y.0',
   });

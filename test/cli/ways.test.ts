@@ -82,7 +82,7 @@ test('start-up text: Unix sockets, and the port found for a display', (t) => {
     guest: parseEndpoint('10.0.2.15', 6000),
   };
   const state = { socket: '/tmp/vde.ctl', forwards: [], displays: [display] };
-  t.deepEqual(classicBanner(config('-L /s:10.0.2.15:22 -x 80:/w -X 10.0.2.15'), state).slice(3), [
+  t.deepEqual(classicBanner('slirpvde', config('-L /s:10.0.2.15:22 -x 80:/w -X 10.0.2.15'), state).slice(3), [
     '                   redir TCP   =/s:10.0.2.15:22',
     '                   redir X     =6003:10.0.2.15:6000',
     '                   redir UNIX  =80:/w',

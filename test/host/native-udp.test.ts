@@ -3,6 +3,7 @@
 import test, { type ExecutionContext } from 'ava';
 import { type Endpoint, parseEndpoint } from '../../src/core/address.ts';
 import type { HostNet, HostUdp, HostUdpUser, IcmpReport } from '../../src/host/host-net.ts';
+import { addressBytes } from '../../src/host/native-udp.ts';
 import { createNodeHostNet } from '../../src/host/node-host-net.ts';
 import * as n from '../../src/native/native.ts';
 import { bytesOf, LOOPBACKS, udpPeer } from '../compliance/host-net-peers.ts';
@@ -86,28 +87,34 @@ test('errors and datagrams keep being told after many of both', async (t) => {
   t.is(user.failures.length, 5);
 });
 
-test('TTL: as asked for each datagram, 0 is the default again', async (t) => {
-  const api = n.native();
-  const fd = api.socket(n.AF_INET, n.SOCK_DGRAM, 0);
-  t.teardown(() => api.close(fd));
-  t.is(api.bindInet(fd, Uint8Array.of(127, 0, 0, 1), 0), 0);
-  t.is(api.setsockopt(fd, n.IPPROTO_IP, n.IP_RECVTTL, 1), 0);
-  const to = parseEndpoint('127.0.0.1', api.localPort(fd));
-  const udp = open(t).openUdp(4, 0, new Recorder());
-  const ttls = [9, 0, 255, 1, 1, 0];
-  for (const ttl of ttls) udp.send(to, bytesOf('x'), 0, 1, ttl);
-  const batch = api.newAddressedBatch(new Uint8Array(8 * 100), 8);
-  t.is(api.recvFrom(fd, batch, 0, 100, 8), ttls.length);
-  const at = (i: number, cell: number): number => batch.addresses[i * n.ADDRESS_CELLS + cell]!;
-  const usual = at(1, n.Cell.Ttl);
-  t.deepEqual(
-    ttls.map((_, i) => at(i, n.Cell.Ttl)),
-    [9, usual, 255, 1, 1, usual],
-  );
-  t.true(usual >= 32);
-  t.is(at(0, n.Cell.W3) >>> 0, 0x7f000001);
-  t.is(at(0, n.Cell.Port), udp.localPort);
-});
+for (const address of LOOPBACKS) {
+  test(`TTL or hop limit: as asked for each datagram, 0 is the default again (${address})`, async (t) => {
+    const six = address === '::1';
+    const api = n.native();
+    const fd = api.socket(six ? n.AF_INET6 : n.AF_INET, n.SOCK_DGRAM, 0);
+    t.teardown(() => api.close(fd));
+    t.is(api.bindInet(fd, addressBytes(parseEndpoint(address, 0)), 0), 0);
+    const asked = six
+      ? api.setsockopt(fd, n.IPPROTO_IPV6, n.IPV6_RECVHOPLIMIT, 1)
+      : api.setsockopt(fd, n.IPPROTO_IP, n.IP_RECVTTL, 1);
+    t.is(asked, 0);
+    const to = parseEndpoint(address, api.localPort(fd));
+    const udp = open(t).openUdp(six ? 6 : 4, 0, new Recorder());
+    const ttls = [9, 0, 255, 1, 1, 0];
+    for (const ttl of ttls) udp.send(to, bytesOf('x'), 0, 1, ttl);
+    const batch = api.newAddressedBatch(new Uint8Array(8 * 100), 8);
+    t.is(api.recvFrom(fd, batch, 0, 100, 8), ttls.length);
+    const at = (i: number, cell: number): number => batch.addresses[i * n.ADDRESS_CELLS + cell]!;
+    const usual = at(1, n.Cell.Ttl);
+    t.deepEqual(
+      ttls.map((_, i) => at(i, n.Cell.Ttl)),
+      [9, usual, 255, 1, 1, usual],
+    );
+    t.true(usual >= 32);
+    t.is(at(0, n.Cell.W3) >>> 0, six ? 1 : 0x7f000001);
+    t.is(at(0, n.Cell.Port), udp.localPort);
+  });
+}
 
 test('closing inside of the own callbacks is safe', async (t) => {
   const host = open(t);

@@ -26,3 +26,22 @@ test('ping: switched off', (t) => {
   t.is(host.pingProblem, 'ping sockets are switched off');
   t.is(host.openPing(parseEndpoint('127.0.0.1', 0), NOBODY), null);
 });
+
+for (const address of ['127.0.0.1', '::1']) {
+  test(`ping: echo of ${address}, data and sequence number as sent`, async (t) => {
+    const host = createNodeHostNet();
+    t.teardown(() => host.close());
+    if (host.pingProblem !== null) {
+      t.pass('this machine allows none, which the first test has looked at');
+      return;
+    }
+    const reply = await new Promise<string>((done) => {
+      const ping = host.openPing(parseEndpoint(address, 0), {
+        reply: (seq, b, off, len) => done(`${seq} ${Buffer.from(b.subarray(off, off + len))}`),
+        failed: (code) => done(code),
+      });
+      ping!.send(7, Buffer.from('..echo..'), 2, 4, 0);
+    });
+    t.true(['7 echo', 'EAFNOSUPPORT', 'EADDRNOTAVAIL'].includes(reply), reply);
+  });
+}

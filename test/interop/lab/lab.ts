@@ -28,6 +28,9 @@ export type SwitchKind = 'debian' | 'own' | 'embedded';
 
 export const SERVER = '198.51.100.2';
 export const WORLD = '198.51.100.1';
+/** The same with IPv6, where a lab has it. */
+export const SERVER6 = '2001:db8:99::2';
+export const WORLD6 = '2001:db8:99::1';
 export const GATEWAY = '10.0.2.2';
 export const DNS = '10.0.2.3';
 
@@ -62,6 +65,10 @@ export interface LabOptions {
   readonly who?: Who;
   /** Whether ping sockets are allowed to slirpvde. Default true. */
   readonly ping?: boolean;
+  /** The command under test; default slirpvde, or VDENET_SLIRPVDE. */
+  readonly command?: 'slirpvde6';
+  /** World and server have IPv6 too. Default false. */
+  readonly ipv6?: boolean;
   /** Number of guests plugged in when the lab opens. Default 1. */
   readonly guests?: number;
 }
@@ -206,7 +213,9 @@ export class Lab {
 
   /** Starts slirpvde, and waits until it has joined the switch, or listens as one. */
   async startRouter(args: readonly string[] = this.options.router ?? ['-dhcp']): Promise<Child> {
-    const argv = [...SLIRPVDE, '-s', this.ctl, ...args];
+    const { command } = this.options;
+    const words = command === undefined ? SLIRPVDE : [process.execPath, join(PROJECT, 'bin', command)];
+    const argv = [...words, '-s', this.ctl, ...args];
     const before = this.kind === 'embedded' ? 0 : this.endpoints();
     const child = this.world.start(argv, { who: this.options.who ?? 'root' });
     this.routerChild = child;
@@ -312,11 +321,17 @@ export class Lab {
     await world.must(['mkdir', '-m', '755', run]);
     if (this.options.who === 'nobody' && IS_ROOT) chownSync(run, 65534, 65534);
 
-    const services = server.start(this.script('test/interop/lab/server.ts'));
+    const services = [server.start(this.script('test/interop/lab/server.ts'))];
+    if (this.options.ipv6 === true) {
+      await world.must(['ip', 'address', 'add', `${WORLD6}/64`, 'dev', 'w0', 'nodad']);
+      await server.must(['ip', 'address', 'add', `${SERVER6}/64`, 'dev', 'eth0', 'nodad']);
+      services.push(server.start([...this.script('test/interop/lab/server.ts'), '::']));
+    }
     if (this.kind !== 'embedded') await this.startSwitch();
     if (this.options.start !== false) await this.startRouter();
     for (let i = 0; i < (this.options.guests ?? 1); i++) await this.addGuest();
-    await services.until((child) => child.stdout.includes('ready'), 10_000, 'the servers listen');
+    for (const each of services)
+      await each.until((child) => child.stdout.includes('ready'), 10_000, 'the servers listen');
   }
 
   /** Whether a switch takes calls at a control directory. */

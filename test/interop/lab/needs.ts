@@ -12,6 +12,9 @@ process.env['PATH'] = [process.env['PATH'] ?? '', '/usr/sbin', '/sbin'].join(del
 /** Where scripts/install-peers.mjs puts the kernel of the QEMU guest. */
 export const GUEST_KERNEL = join(PROJECT, 'build/guest-kernel');
 
+/** Where Debian keeps systemd-networkd, which is on nobody's PATH. */
+export const NETWORKD = '/usr/lib/systemd/systemd-networkd';
+
 const UNSHARE = ['unshare', ...(IS_ROOT ? [] : ['--user', '--map-root-user']), '--net', '--mount', '--'];
 
 function works(...command: string[]): boolean {
@@ -25,6 +28,7 @@ const FEATURES: Readonly<Record<string, { why: string; test: () => boolean }>> =
     why: 'TAP interfaces cannot be made here (/dev/net/tun)',
     test: () => works('ip', 'tuntap', 'add', 'dev', 'probe0', 'mode', 'tap'),
   },
+  'systemd-networkd': { why: 'systemd-networkd is not installed', test: () => existsSync(NETWORKD) },
   'guest-kernel': {
     why: 'no kernel for the guest (scripts/install-peers.mjs fetches it)',
     test: () => existsSync(join(GUEST_KERNEL, 'vmlinuz')),

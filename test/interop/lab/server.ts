@@ -1,4 +1,5 @@
-// The servers beyond the router, run as a process of its own in the server namespace: `node --import=tsx server.ts`.
+// The servers beyond the router, run as a process of its own in the server namespace: `node --import=tsx server.ts [::]`,
+// on IPv4, or with `::` on IPv6.
 //
 //   HTTP 80      GET /bytes/N    N bytes of the pattern            PUT /digest   digest of what was sent
 //                GET /peer       the client's address              GET /late     the digest of the last call to 7002
@@ -30,6 +31,9 @@ function digest(stream: Readable): Promise<string> {
     stream.on('error', (error) => resolve(`${error.message}\n`));
   });
 }
+
+const host = process.argv[2] ?? '0.0.0.0';
+const isIpv6 = host.includes(':');
 
 let late = 'none\n';
 
@@ -72,14 +76,14 @@ const peerName = createServer((socket) => {
 const listen = (server: Server, port: number): Promise<void> =>
   new Promise((resolve, reject) => {
     server.on('error', reject);
-    server.listen({ port, host: '0.0.0.0', backlog: 512 }, resolve);
+    server.listen({ port, host, ipv6Only: isIpv6, backlog: 512 }, resolve);
   });
 
 /** A UDP server on `port` that answers each datagram at once. */
 function answer(port: number, reply: (data: Buffer, from: RemoteInfo) => Buffer | string): Promise<void> {
-  const socket = createSocket('udp4');
+  const socket = createSocket({ type: isIpv6 ? 'udp6' : 'udp4', ipv6Only: isIpv6 });
   socket.on('message', (data, from) => socket.send(reply(data, from), from.port, from.address));
-  return new Promise((resolve) => socket.bind(port, '0.0.0.0', resolve));
+  return new Promise((resolve) => socket.bind(port, host, resolve));
 }
 
 const peerLine = (_: Buffer, from: RemoteInfo): string => `${from.address} ${from.port}\n`;

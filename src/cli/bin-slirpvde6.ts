@@ -1,0 +1,13 @@
+// Entry of bin/slirpvde6: slirpvde with slirpvde6's defaults.
+
+import { main } from './slirpvde.ts';
+import { SLIRPVDE6 } from './slirpvde6-options.ts';
+
+await main(
+  process.argv.slice(2),
+  async (config, log) => {
+    const { startSlirpvde } = await import('./slirpvde-run.ts');
+    return await startSlirpvde(config, log);
+  },
+  { spec: SLIRPVDE6 },
+);

@@ -1,0 +1,68 @@
+// The command slirpvde6 with its own defaults, and systemd-networkd as the guest's manager.
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { NETWORKD } from './lab/needs.ts';
+import { until } from './lab/process.ts';
+import { Suite } from './lab/suite.ts';
+
+const ROUTER6 = '2001:db8:2::1';
+
+const suite = new Suite('slirpvde6', 'embedded', {
+  command: 'slirpvde6',
+  ipv6: true,
+  router: ['-H10.0.2.1/24', `-H${ROUTER6}/64`, '-dhcp', '-r', '-N', '--dhcp6'],
+});
+
+suite.test(
+  'router .1, addresses from .15, names at the router by both families',
+  ['dig', 'dnsmasq'],
+  async (t, lab) => {
+    t.regex(lab.router.stderr, /^Starting slirpvde6: virtual_host=10\.0\.2\.1\/24$/m);
+    await lab.startDns();
+    const reachable = async (): Promise<boolean> =>
+      (await lab.guest.run(['ping', '-6', '-c', '1', '-W', '1', ROUTER6])).code === 0;
+    await until(reachable, 15_000, 'the router answers');
+    const ask = async (server: string): Promise<string> =>
+      (await lab.guest.must(['dig', `@${server}`, '+short', '+tries=1', '+time=4', 'host.test'])).trim();
+    t.is(await ask(ROUTER6), '192.0.2.77');
+    const address = await lab.guest.dhcp(); // takes the addresses of both families away first
+    t.regex(address, /^10\.0\.2\.(1[5-9]|2[0-4])\/24$/);
+    t.regex(await lab.guest.must(['ip', 'route', 'show', 'default']), /via 10\.0\.2\.1 /);
+    t.is(await ask('10.0.2.1'), '192.0.2.77');
+  },
+);
+
+suite.test(
+  'systemd-networkd: an address by DHCP, by DHCPv6 and by itself, and the default route',
+  ['systemd-networkd'],
+  async (t, lab) => {
+    const { guest } = lab;
+    await guest.join();
+    const etc = join(lab.dir, 'networkd');
+    const run = join(lab.dir, 'networkd-run');
+    for (const dir of [etc, run]) mkdirSync(dir, { recursive: true });
+    writeFileSync(
+      join(etc, 'tap0.network'),
+      '[Match]\nName=tap0\n[Network]\nDHCP=yes\nIPv6AcceptRA=yes\n[DHCPv4]\nClientIdentifier=mac\n',
+    );
+    const script = `mount --bind ${etc} /etc/systemd/network && mount -t tmpfs none /run && mkdir /run/systemd && mount --bind /sys /sys && mount -o remount,bind,ro /sys && SYSTEMD_LOG_LEVEL=info exec ${NETWORKD}`;
+    const child = guest.space.start(['sh', '-c', script]);
+    const all = async (): Promise<string> => guest.must(['ip', '-o', 'address', 'show', 'dev', 'tap0']);
+    await until(
+      async () => {
+        const text = await all();
+        return (
+          /inet 10\.0\.2\./.test(text) &&
+          /inet6 2001:db8:2::1[0-9a-f]{3}\/128/.test(text) &&
+          /inet6 2001:db8:2:\S+\/64/.test(text)
+        );
+      },
+      20_000,
+      () => `networkd has configured tap0: ${child.stderr}`,
+    );
+    t.regex(await guest.must(['ip', '-6', 'route', 'show', 'default']), /via fe80::/);
+    await child.stop();
+  },
+);
+
+suite.end();
