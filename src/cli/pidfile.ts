@@ -54,7 +54,7 @@ export function createPidFile(path: string, command: string, id = process.pid): 
       } catch (error) {
         if (codeOf(error) !== 'EEXIST' || attempt === MAX_ATTEMPTS) throw failure(path, 'cannot be written', error);
       }
-      replaced = removeStale(path, command) ?? replaced;
+      replaced = removeStale(path, command, id < 0) ?? replaced;
     }
     const ino = lstatSync(path).ino;
     return { replaced, remove: () => removeOwn(path, ino, id) };
@@ -64,8 +64,8 @@ export function createPidFile(path: string, command: string, id = process.pid): 
 }
 
 /** Moves a stale pid file out of the way and gives its pid; null when the file vanished by itself. Throws when in use. */
-function removeStale(path: string, command: string): number | null {
-  const found = readPidFile(path);
+function removeStale(path: string, command: string, group: boolean): number | null {
+  const found = readPidFile(path, group);
   if (found === null) return null;
   if (isRunning(found.pid, command)) {
     throw new VdeError(
@@ -91,8 +91,8 @@ function removeStale(path: string, command: string): number | null {
   return found.pid;
 }
 
-/** Pid and inode of a pid file, or null when there is none. Throws when it is something else. */
-function readPidFile(path: string): { pid: number; ino: number } | null {
+/** Pid, or process group (negative), and inode of a pid file, or null when there is none. Throws when it is something else. */
+function readPidFile(path: string, group: boolean): { pid: number; ino: number } | null {
   const bytes = Buffer.alloc(32);
   let length: number;
   let ino: number;
@@ -112,7 +112,7 @@ function readPidFile(path: string): { pid: number; ino: number } | null {
     throw failure(path, 'exists and cannot be read', error);
   }
   const text = bytes.toString('latin1', 0, length).trim();
-  if (!/^-?[1-9]\d{0,9}$/.test(text)) {
+  if (!(group ? /^-[1-9]\d{0,9}$/ : /^[1-9]\d{0,9}$/).test(text)) {
     throw new VdeError(
       'ERR_VDE_PID_FILE',
       `pid file ${path} exists and holds no process id; remove it or choose another`,
@@ -142,7 +142,7 @@ function isRunning(pid: number, command: string): boolean {
 
 function removeOwn(path: string, ino: number, id: number): void {
   try {
-    if (lstatSync(path).ino === ino && readPidFile(path)?.pid === id) unlinkSync(path);
+    if (lstatSync(path).ino === ino && readPidFile(path, id < 0)?.pid === id) unlinkSync(path);
   } catch {
     // Gone, or no longer ours.
   }

@@ -124,6 +124,7 @@ export class TcpFlow implements TcpUser {
     this.syn = syn;
     this.unixPath = path;
     this.guestEnd.copy(conn.remote);
+    conn.user = this;
     this.host = this.context.host.connectUnix(path, new HostSide(this));
   }
 
