@@ -8,6 +8,7 @@ import { hasIpv6 } from '../host/ipv6-route.ts';
 import type { ResolverConfig } from '../host/resolver-config.ts';
 import type { RouterOptions } from '../router/index.ts';
 import { type LeaseStore, MemoryLeaseStore, type UpstreamList } from '../services/index.ts';
+import type { Switch } from '../switch/index.ts';
 import { openLeases } from './lease-lock.ts';
 import type { Log } from './log.ts';
 import type { SlirpvdeConfig } from './slirpvde-config.ts';
@@ -25,6 +26,8 @@ export interface ServiceParts {
   readonly resolver: ResolverConfig;
   readonly wheel: TimerWheel;
   readonly mtu: number;
+  /** The switch in this process knows where stations are. */
+  readonly embedded: Switch | null;
   readonly log: Log;
   readonly closers: Closer[];
 }
@@ -88,11 +91,12 @@ function dhcpOptions(
   dns: readonly number[],
   search: () => readonly string[],
 ): RouterOptions['dhcp'] {
-  const { config, mtu } = parts;
+  const { config, mtu, embedded } = parts;
   const { dhcp, domain } = config;
   if (dhcp === null) return null;
   return {
     network: dhcp.network,
+    ...(embedded === null ? {} : { portOf: (macHi, macLo) => embedded.portOf(macHi, macLo) }),
     dns,
     poolStart: dhcp.start,
     ...(dhcp.count === 0 ? {} : { poolSize: dhcp.count }),

@@ -95,7 +95,7 @@ async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promi
     rules: config.rules,
     restrict: config.restrict,
     hostAddresses: config.noHost ? new OwnAddresses(wheel.clock).list : null,
-    ...guestServices({ config, resolver, wheel, mtu: link.mtu, log, closers }),
+    ...guestServices({ config, resolver, wheel, mtu: link.mtu, embedded: attached.embedded, log, closers }),
     ...(config.tftp === null ? {} : { tftp: new TftpRoot(config.tftp) }),
     ...descriptorShares(maxFiles),
     udpFilter: config.udpFilter,

@@ -103,6 +103,7 @@ export class DhcpServer {
   private readonly drops: DropCounters;
   private readonly send: (reply: DhcpReply) => void;
   private readonly probe: AddressProbe | null;
+  private readonly portOf: ((macHi: number, macLo: number) => number) | null;
   private readonly defaultHostname: string;
   private readonly names: HostNames;
   /** Hardware addresses of the configured hosts. */
@@ -122,6 +123,7 @@ export class DhcpServer {
     this.drops = options.drops;
     this.send = options.reply;
     this.probe = options.probe ?? null;
+    this.portOf = options.portOf ?? null;
     this.defaultHostname = options.hostname ?? '';
     this.names = new HostNames(this.pool, options.reservedNames ?? []);
     for (const { address, name } of options.hosts ?? []) {
@@ -296,9 +298,23 @@ export class DhcpServer {
   /** An address for a client that has none: the one it asks for when nobody has it, else what the pool gives. */
   private choose(client: Client, m: DhcpMessage): number {
     if (this.isStatic(client)) return -1;
-    if (this.pool.heldBy(client.macHi, client.macLo) >= LEASES_PER_MAC) return -1;
+    if (this.hasItsShare(client)) return -1;
     const wanted = this.pool.indexOf(dhcpv4.readAddress(m.options.get(dhcpv4.OPTION_REQUESTED_ADDRESS)));
     return wanted >= 0 && this.pool.available(wanted) ? wanted : this.pool.pick();
+  }
+
+  /**
+   * True when a new client gets no address: its station has as many as one may have, or those at its port of the switch
+   * have half of the pool. Clients that have an address renew it whatever others hold.
+   */
+  private hasItsShare({ macHi, macLo }: Client): boolean {
+    if (this.pool.heldBy(macHi, macLo) >= LEASES_PER_MAC) return true;
+    const { portOf } = this;
+    const port = portOf === null ? -1 : portOf(macHi, macLo);
+    if (portOf === null || port < 0) return false;
+    let held = 0;
+    for (const [hi, lo, count] of this.pool.stations()) if (portOf(hi, lo) === port) held += count;
+    return held >= Math.max(LEASES_PER_MAC, this.pool.size >> 1);
   }
 
   private offer(i: number, m: DhcpMessage): Drop {
@@ -327,9 +343,7 @@ export class DhcpServer {
       this.send(refuse(this.config, m, NAK_TEXT));
       return Drop.None;
     }
-    if (known < 0 && this.pool.heldBy(client.macHi, client.macLo) >= LEASES_PER_MAC) {
-      return Drop.DhcpNoAddress;
-    }
+    if (known < 0 && this.hasItsShare(client)) return Drop.DhcpNoAddress;
     return this.bind(i, client, m, 'ack');
   }
 

@@ -152,6 +152,11 @@ export class LeasePool {
     return this.byMac.get(macNumber(macHi, macLo)) ?? 0;
   }
 
+  /** Hardware addresses that hold something: upper 16 and lower 32 bits, unsigned, and how much. */
+  *stations(): Generator<[macHi: number, macLo: number, count: number]> {
+    for (const [mac, count] of this.byMac) yield [Math.floor(mac / 2 ** 32), mac % 2 ** 32, count];
+  }
+
   /** True when the address is nobody's just now. An outstanding offer counts as somebody's. */
   available(i: number): boolean {
     return this.states[i]! <= LeaseState.Idle;

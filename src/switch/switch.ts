@@ -285,6 +285,11 @@ export class Switch implements Ingress {
     return this.hash.protect(endpoint, macHi, macLo);
   }
 
+  /** Number of the port at which a station was last heard in the default VLAN, -1 when it is not known. */
+  portOf(macHi: number, macLo: number): number {
+    return this.fdb.lookup(0, macHi, macLo | 0, this.hash.now());
+  }
+
   /** Stations known now; for consoles. */
   stations(): Generator<FdbEntry> {
     return this.hash.list();

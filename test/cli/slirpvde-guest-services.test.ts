@@ -28,7 +28,7 @@ function services(t: ExecutionContext, six: boolean, line: string, resolvConf: s
   const config = slirpvdeConfig(parseCommandLine(spec, line.split(' ')), dir, personality);
   const resolver = new ResolverConfig({ clock: wheel.clock, path });
   const log = new Logger({ name: 'test', quiet: true, verbose: false, sinks: [] });
-  const made = guestServices({ config, resolver, wheel, mtu: 1500, log, closers });
+  const made = guestServices({ config, resolver, wheel, mtu: 1500, log, embedded: null, closers });
   const close = async (): Promise<void> => {
     for (const closer of closers.reverse()) await closer();
   };

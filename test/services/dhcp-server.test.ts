@@ -43,6 +43,14 @@ test('DISCOVER of a known client: OFFER of the same address, before and after th
   t.is(d.say('DISCOVER', { mac: mac(99) })!.yiaddr, '10.0.2.17', 'a remembered address is not given to a stranger yet');
 });
 
+test('one port of the switch gets no more than half of the pool; clients there renew, others get the rest', (t) => {
+  const d = dhcpHarness({ poolSize: 20, portOf: (_, macLo) => ((macLo & 0xffff) < 100 ? 7 : 3) });
+  for (let i = 0; i < 10; i++) t.is(d.join({ mac: mac(i) }), `10.0.2.${15 + i}`);
+  t.is(d.say('DISCOVER', { mac: mac(10) }), null);
+  t.is(d.join({ mac: mac(0) }), '10.0.2.15');
+  for (let i = 0; i < 10; i++) t.is(d.join({ mac: mac(100 + i) }), `10.0.2.${25 + i}`);
+});
+
 test('a client is its client identifier, not its MAC', (t) => {
   const d = dhcpHarness();
   t.is(d.join({ mac: A, raw: [clientId('pxe')] }), '10.0.2.15');
