@@ -14,6 +14,8 @@ const SERVER64 = '64:ff9b::c633:6402';
 const BYTES = 3_000_000;
 const IPERF_SEC = '1';
 const ROUNDS = 3;
+/** Gbit/s: far below what any router does that is not broken. */
+const IPERF_FLOOR = 0.02;
 
 /** Waits until the guest has made itself an address, and has a default route. */
 async function configured(guest: Guest): Promise<void> {
@@ -90,6 +92,14 @@ for (const kind of SWITCHES) {
       t.regex(path, new RegExp(`^ 2 +${SERVER64} `, 'm'), path);
     },
   );
+
+  suite.test('iperf3 both ways through NAT64', ['iperf3'], async (t, lab) => {
+    const server = lab.server.start(['iperf3', '-s', '--forceflush']);
+    await server.until((child) => child.stdout.includes('listening'), 5000, 'iperf3 listens');
+    t.true((await iperf(lab.guest, ['-c', SERVER64])) > IPERF_FLOOR);
+    t.true((await iperf(lab.guest, ['-c', SERVER64, '-R'])) > IPERF_FLOOR);
+    await server.stop();
+  });
 
   suite.test('what is refused in IPv4 is refused behind the translator, in every form', ['curl'], async (t, lab) => {
     for (const address of [
