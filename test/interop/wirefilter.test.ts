@@ -201,7 +201,7 @@ suite.test(
 suite.test('a switch that dies: no spinning, and joined again when it is back', [], async (t, lab) => {
   await withCable(lab, ['-d', '1'], async (cable) => {
     await other.stop();
-    await cable.until(({ stderr }) => stderr.includes('lost the switch'), 5000, 'the loss is told');
+    await cable.until(({ stderr }) => stderr.includes(': lost '), 5000, 'the loss is told');
     const used = (): number => {
       const fields = readFileSync(`/proc/${cable.pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
       return Number(fields[11]) + Number(fields[12]);
