@@ -6,7 +6,7 @@ import { type VdeSwitchConfig, vdeSwitchConfig } from '../../src/cli/vde_switch-
 import { VDE_SWITCH } from '../../src/cli/vde_switch-options.ts';
 import { defaultControlDirectory } from '../../src/link/index.ts';
 
-const CWD = '/work/here';
+const CWD = '/srv/here';
 const read = (...words: string[]): VdeSwitchConfig => vdeSwitchConfig(parseCommandLine(VDE_SWITCH, words), CWD);
 
 test('without options: the original’s defaults', (t) => {
