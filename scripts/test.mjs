@@ -6,13 +6,15 @@
 // `N passed, N failed` or `N passed, N failed, N skipped`, over both test runs; a failed step that is no test run counts
 // as one failure. Exit status 1 when anything failed, or nothing ran.
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const PROJECT = fileURLToPath(new URL('..', import.meta.url));
 const { scripts } = JSON.parse(readFileSync(join(PROJECT, 'package.json'), 'utf8'));
 const PATH = [join(PROJECT, 'node_modules/.bin'), process.env.PATH ?? ''].join(delimiter);
+/** Files of interop tests that are run a second time at most. */
+const MAX_AGAIN = 3;
 
 /** Runs a program, shows what it prints, and returns that and whether it ended with 0. */
 function run(argv, env = {}) {
@@ -48,17 +50,47 @@ function count({ ok, output }) {
     passed: sum(/^ {2}(\d+) tests? passed$/gm) || ticks,
     failed: ok ? 0 : Math.max(failed, 1),
     skipped: sum(/^ {2}(\d+) tests? skipped$/gm),
+    // `file › title`, or the title alone where AVA ran one file
+    titles: [...output.matchAll(/^ {2}[✘×] \[fail\]: (.+)$/gm)].map(([, title]) => title),
   };
+}
+
+/**
+ * Runs the files of the interop tests that failed once more, each alone: programs of others end now and then without a
+ * word, and a machine stalls. What passes then is counted as passed, and named as unsteady in the last lines: it is a
+ * test to be mended. More than MAX_AGAIN files, or a failure that names no test, is no matter of chance.
+ */
+async function again(first, env) {
+  const files = [...new Set(first.titles.map((title) => `test/interop/${title.split(' › ')[0]}.test.ts`))];
+  const known = first.titles.length === first.failed && files.every((file) => existsSync(join(PROJECT, file)));
+  if (!known || files.length > MAX_AGAIN) return { ...first, unsteady: [] };
+  let failed = 0;
+  const unsteady = [];
+  for (const file of files) {
+    console.log(`\n== once more: ${file}`);
+    const second = count(await run(['ava', file], env));
+    failed += second.failed;
+    if (second.failed === 0) unsteady.push(file);
+  }
+  const titles = first.titles.filter((title) => !unsteady.includes(`test/interop/${title.split(' › ')[0]}.test.ts`));
+  return { ...first, passed: first.passed + Math.max(0, first.failed - failed), failed, titles, unsteady };
 }
 
 const total = { passed: 0, failed: 0, skipped: 0 };
 const summary = [];
+const remarks = [];
 
-async function step(name, argv, { env = {}, tests = false } = {}) {
+async function step(name, argv, { env = {}, tests = false, retry = false } = {}) {
   console.log(`\n== ${name}`);
   const start = performance.now();
   const result = await run(argv, env);
-  const counted = tests ? count(result) : { passed: 0, failed: result.ok ? 0 : 1, skipped: 0 };
+  let counted = tests ? count(result) : { passed: 0, failed: result.ok ? 0 : 1, skipped: 0, titles: [] };
+  if (retry && counted.failed > 0) {
+    const once = counted.titles;
+    counted = await again(counted, env);
+    for (const title of once) if (!counted.titles.includes(title)) remarks.push(`unsteady, passed alone: ${title}`);
+  }
+  for (const title of counted.titles) remarks.push(`FAILED ${title}`);
   if (tests && counted.passed + counted.failed === 0) counted.failed = 1; // nothing ran
   for (const key of Object.keys(total)) total[key] += counted[key];
   const what = tests ? `${counted.passed} passed, ${counted.failed} failed, ${counted.skipped} skipped` : '';
@@ -72,9 +104,9 @@ await step('lint and format', ['biome', 'check']);
 await step('types', ['tsc', '--noEmit']);
 if (scripts['docs:check']) await step('docs', ['npm', 'run', '--silent', 'docs:check']);
 await step('unit tests', ['ava'], { env: { VDENET_TESTS: 'unit' }, tests: true });
-await step('interop tests', ['ava'], { env: { VDENET_TESTS: 'interop' }, tests: true });
+await step('interop tests', ['ava'], { env: { VDENET_TESTS: 'interop' }, tests: true, retry: true });
 
 const { passed, failed, skipped } = total;
-console.log(`\n${summary.join('\n')}\n`);
+console.log(`\n${[...summary, ...remarks].join('\n')}\n`);
 console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
 process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
