@@ -32,6 +32,7 @@ import {
   type SearchList,
   searchList,
 } from './slirpvde-services.ts';
+import { inheritedFd, type TapConfig, tapConfig } from './slirpvde-tap.ts';
 import { UsageError } from './usage-error.ts';
 import { absolutePath, type ManagementSocket, managementSocket, octalMode, oneOf } from './values.ts';
 import {
@@ -103,6 +104,11 @@ export interface SlirpvdeConfig {
   readonly qemuStreams: readonly string[];
   readonly qemuConnects: readonly string[];
   readonly qemuDgrams: readonly QemuDgramPaths[];
+  /** The router's cable is a TAP interface; null: a switch. */
+  readonly tap: TapConfig | null;
+  /** Descriptors of whoever started us, to be told that guests are served, and that ends us when it is closed there. */
+  readonly readyFd: number | null;
+  readonly exitFd: number | null;
   /** Configuration file that the above came from too, absolute. */
   readonly config: string | null;
   readonly daemon: boolean;
@@ -117,6 +123,8 @@ export interface SlirpvdeConfig {
 export const MIN_MTU = 576; // RFC 791 section 3.1: what every host must take
 const MIN_MTU_6 = 1280; // RFC 8200 section 5: what every link must carry
 export const MAX_MTU = 9216; // a VDE frame holds 9234 bytes: Ethernet header, one tag, and this
+/** With a TAP interface: the kernel's bound. */
+export const MAX_TAP_MTU = 65_521;
 /** With links that carry the longest frames there are (qemu-stream.ts). */
 export const MAX_STREAM_MTU = 65_532;
 const DEFAULT_MTU = 1500;
@@ -180,6 +188,19 @@ export function slirpvdeConfig(
   if (socket.stdio && flag('daemon')) {
     throw new UsageError("'-' and --daemon exclude each other: frames come on standard input");
   }
+  const tap = tapConfig(
+    { tap: text('tap'), netns: text('netns'), userns: text('userns'), configure: flag('configure') },
+    read,
+    () => firstGuest(networks, names, text('dhcp'), personality),
+  );
+  if (tap !== null) checkTapOnly(socket.path !== null || socket.stdio, port !== null, streams + qemuDgrams.length > 0);
+  const readyFd = inheritedFd('--ready-fd', text('readyFd'));
+  const exitFd = inheritedFd('--exit-fd', text('exitFd'));
+  if (flag('daemon') && (readyFd ?? exitFd) !== null)
+    throw new UsageError(
+      '--ready-fd and --exit-fd are for a process that stays in the foreground',
+      'leave out --daemon',
+    );
   const ports = list('tcp').filter((value) => !isUnixForward(value));
   const forwards = [
     ...ports.map((value) => checkForward(networks, names, '-L', value, parseForward('tcp', '-L', value))),
@@ -217,7 +238,7 @@ export function slirpvdeConfig(
     dnsRecords: nameEntries({ text, list }),
     rebindExempt: flag('dnsRebindProtect') ? rebindExempt({ text, list }) : null,
     tftp: path('tftp'),
-    mtu: mtu(text('mtu'), networks.ipv6.length > 0 ? MIN_MTU_6 : MIN_MTU, streams > 0 ? MAX_STREAM_MTU : MAX_MTU),
+    mtu: mtu(text('mtu'), networks.ipv6.length > 0 ? MIN_MTU_6 : MIN_MTU, maxMtu(tap !== null, streams > 0)),
     hostLoopback: !flag('noHostLoopback') && !flag('noHost'),
     noHost: flag('noHost'),
     restrict: flag('restrict'),
@@ -232,6 +253,9 @@ export function slirpvdeConfig(
     qemuStreams,
     qemuConnects,
     qemuDgrams,
+    tap,
+    readyFd,
+    exitFd,
     config: path('config'),
     daemon: flag('daemon'),
     pidfile: path('pidfile'),
@@ -300,6 +324,29 @@ function policyRule(key: string, text: string): PolicyRule[] {
     throw new UsageError(`option '--${key}': bad rule '${text}': ${error.message}`, POLICY_FORM, error.code);
   }
 }
+
+/** What --configure gives the guest: the first address that DHCP would lease. */
+function firstGuest(
+  networks: GuestNetworks,
+  names: NameService,
+  dhcpStart: string | null,
+  personality: Personality,
+): TapConfig['guest'] {
+  if (networks.ipv4.length === 0) return null;
+  const { start, network } = dhcpRange(networks.ipv4, ownIpv4(networks, names), dhcpStart, personality);
+  return { address: start, network };
+}
+
+function checkTapOnly(named: boolean, port: boolean, qemu: boolean): void {
+  if (!named && !port && !qemu) return;
+  const what = qemu ? 'guests of QEMU are' : 'a switch is';
+  throw new UsageError(
+    `--tap and --netns make the interface the router's only cable, but ${what} named too`,
+    'start vde_switch and slirpvde, and vde_plug2tap for the interface',
+  );
+}
+
+const maxMtu = (tap: boolean, streams: boolean): number => (tap ? MAX_TAP_MTU : streams ? MAX_STREAM_MTU : MAX_MTU);
 
 function mtu(value: string | null, least: number, most: number): number {
   if (value === null) return DEFAULT_MTU;

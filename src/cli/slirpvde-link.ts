@@ -2,10 +2,11 @@
 //
 //   joined     Link = VdeClient of the switch at the socket
 //   stdio      Link = standard input and output
+//   tap        Link = TAP interface, here or in a namespace
 //   embedded   VdeServer at the socket --endpoints--> Switch <--memory pair--> Link
 //
-// Guests of QEMU without VDE need a switch of our own. With them the first two become a cable to it, one port among
-// others, and the third is what it is:
+// Guests of QEMU without VDE need a switch of our own. With them `joined` and `stdio` become a cable to it, one port among
+// others, and `embedded` is what it is:
 //
 //   VdeClient, stdio or VdeServer --+
 //   QemuStreamServer, -Dialer ------+--> Switch <--memory pair--> Link
@@ -30,6 +31,7 @@ import { portAllocator, Switch } from '../switch/index.ts';
 import type { Log } from './log.ts';
 import { MAX_MTU, type SlirpvdeConfig } from './slirpvde-config.ts';
 import type { SlirpvdeState } from './slirpvde-service.ts';
+import { openTapLink, type TapConfig } from './slirpvde-tap.ts';
 
 const DESCRIPTION = 'slirpvde:';
 /** Ports of the embedded switch; each guest takes one. */
@@ -65,6 +67,7 @@ const NEVER = new Promise<never>(() => {});
 /** Makes the link. Rejects with a VdeError; what was opened until then is in `closers`. */
 export async function attach(context: AttachContext): Promise<Attached> {
   const { config } = context;
+  if (config.tap !== null) return tap(context, config.tap);
   const cable = config.stdio ? stdio(context) : await joinIfThere(context);
   if (cable !== null && !hasQemu(config)) return cable;
   const hub = new Hub(context);
@@ -93,6 +96,18 @@ function stdio({ config, log, memory, closers }: AttachContext): Attached {
     };
   });
   return { link, socket: '-', role: 'stdio', embedded: null, ended };
+}
+
+/** A TAP interface. Its end is the end of the service. */
+function tap({ config, memory, closers }: AttachContext, settings: TapConfig): Attached {
+  const link = openTapLink(settings, config.mtu, memory);
+  closers.push(() => link.close());
+  const ended = new Promise<null>((done) => {
+    link.onState = (up) => {
+      if (!up) done(null);
+    };
+  });
+  return { link, socket: link.name, role: 'tap', embedded: null, ended };
 }
 
 /** Joins the switch; null when there is none, or no way to join one, and we may become one. */

@@ -2,6 +2,7 @@
 
 import { COMMON_EXIT_STATUS, type CommandSpec } from './options.ts';
 import { IPV6_OPTIONS } from './slirpvde-ipv6-options.ts';
+import { SUPERVISOR_OPTIONS, TAP_OPTIONS } from './slirpvde-tap-options.ts';
 
 const NETWORK = 'Network';
 const SERVICES = 'Services';
@@ -153,6 +154,8 @@ export const SLIRPVDE: CommandSpec = {
       defaultText: 'off; START host 15 of the network, COUNT all that follow',
     },
     ...IPV6_OPTIONS,
+    ...TAP_OPTIONS,
+    ...SUPERVISOR_OPTIONS,
     {
       key: 'mtu',
       short: [],
@@ -162,7 +165,7 @@ export const SLIRPVDE: CommandSpec = {
       group: NETWORK,
       help: 'largest IP packet on the guest network, 576 (with IPv6 1280) to 9216',
       details:
-        'Up to 65532 with --qemu-stream or --qemu-connect; links of VDE then carry 9216. A switch that is joined may carry less: classic ones stop at 1500.',
+        'Up to 65532 with --qemu-stream or --qemu-connect, when links of VDE carry 9216, and up to 65521 with --tap or --netns. A switch that is joined may carry less: classic ones stop at 1500.',
       defaultText: '1500',
     },
     {

@@ -28,6 +28,7 @@ import { attach, type Closer } from './slirpvde-link.ts';
 import { cidr, cidr6, type GuestNetworks, type NameService } from './slirpvde-networks.ts';
 import { applyConfig } from './slirpvde-reload.ts';
 import type { SlirpvdeService, SlirpvdeState } from './slirpvde-service.ts';
+import { tellReady, whenClosed } from './slirpvde-tap.ts';
 import { packageVersion } from './version.ts';
 import { DISPLAY_PORTS, type Display } from './ways.ts';
 
@@ -145,7 +146,9 @@ async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promi
     log.addSink((line) => served.logged(line));
   }
   router.announce();
-  const ended = Promise.race([attached.ended, ordered]);
+  if (config.readyFd !== null) tellReady(config.readyFd);
+  const left = config.exitFd === null ? [] : [whenClosed(config.exitFd)];
+  const ended = Promise.race([attached.ended, ordered, ...left]);
   return { state: { socket, role, displays, pingProblem: host.pingProblem, forwards }, ended, router, resolver };
 }
 

@@ -12,9 +12,9 @@ export interface SlirpvdeState {
   readonly socket: string;
   /**
    * `joined` a switch that was listening there; `embedded`: became the switch; `stdio`: frames on standard input and
-   * output; `qemu`: guests of QEMU only.
+   * output; `qemu`: guests of QEMU only; `tap`: a TAP interface.
    */
-  readonly role: 'joined' | 'embedded' | 'stdio' | 'qemu';
+  readonly role: 'joined' | 'embedded' | 'stdio' | 'qemu' | 'tap';
   /** X displays, with the ports that were free. */
   readonly displays: readonly Forward[];
   /** Null when echo requests of guests are forwarded; else one line that says why not and what would help. */

@@ -19,6 +19,7 @@ export const ERROR_CODES = {
   ERR_VDE_CONSOLE: 'A management console could not be reached, or did not answer as one.',
   ERR_VDE_PID_FILE: 'The pid file could not be written, or belongs to a process that is running.',
   ERR_VDE_TAP: 'A TAP interface could not be opened.',
+  ERR_VDE_NAMESPACE: 'A namespace could not be entered, or a TAP interface not be set up there.',
   ERR_VDE_SYSTEM: 'A system call failed at start-up.',
 } as const;
 

@@ -41,6 +41,11 @@ export interface Link {
   readonly tx: FrameSink;
   readonly stats: LinkStats;
   readonly drops: Float64Array;
+  /**
+   * The link is a kernel's that leaves to us what it leaves to a network card: TCP segments that come in may be longer
+   * than the MTU and have no checksum; such segments may be sent, they are cut to fit the MTU and summed on the way.
+   */
+  readonly offload?: boolean;
   /** What the other side calls this link where it may be closed by number: the endpoint id of vde_switch. */
   readonly endpointId?: number;
   /** Frames that wait for the peer to make room, for links that have a transmit queue. */

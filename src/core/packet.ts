@@ -31,6 +31,8 @@ export class Packet {
   dst1 = 0;
   dst2 = 0;
   dst3 = 0;
+  /** True when checksums of TCP need no look: the frame did not leave this host's memory (see Link.offload). */
+  trusted = false;
   /** True when the frame was sent to a group MAC address (RFC 1122 3.2.2: such packets never cause errors). */
   l2Group = false;
 

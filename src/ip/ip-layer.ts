@@ -94,6 +94,8 @@ export class IpLayer implements FrameSink {
   readonly macLo: number;
   readonly bytes: Uint8Array;
   readonly mtu: number;
+  /** Link.offload. */
+  readonly offload: boolean;
   /** By protocol number; null: nobody's. */
   readonly handlers: (PacketHandler | null)[] = new Array<PacketHandler | null>(256).fill(null);
   /** The array that holds what `stage` gave room for last. */
@@ -120,6 +122,7 @@ export class IpLayer implements FrameSink {
     this.clock = options.wheel.clock;
     this.drops = options.drops;
     this.mtu = options.link.mtu;
+    this.offload = options.link.offload === true;
     this.arena = new FrameArena(options.memory, ARENA_BYTES);
     this.bytes = options.memory.bytes;
     this.staged = this.bytes;

@@ -16,6 +16,7 @@ export class Ipv4Input {
 
   constructor(layer: IpLayer) {
     this.layer = layer;
+    this.p.trusted = layer.offload;
   }
 
   /** A frame with EtherType IPv4, in [off, frameEnd); `group`: to a group MAC address. */

@@ -30,6 +30,7 @@ export class Ipv6Input {
 
   constructor(layer: IpLayer) {
     this.layer = layer;
+    this.p.trusted = layer.offload;
   }
 
   /** A frame with EtherType IPv6, in [off, frameEnd); `group`: to a group MAC address. */

@@ -19,6 +19,8 @@ export class IpPath {
   readonly neighbor: Neighbor;
   /** Largest transport unit that fits, bytes. */
   readonly maxSegment: number;
+  /** True when the link cuts longer segments, and computes the checksums of TCP. */
+  readonly offload: boolean;
   private readonly layer: IpLayer;
   private readonly isIpv4: boolean;
   /** Ethernet and IP header, bytes. */
@@ -36,6 +38,7 @@ export class IpPath {
     this.isIpv4 = neighbor.isIpv4;
     const headerLen = this.isIpv4 ? ipv4.HEADER_LEN : ipv6.HEADER_LEN;
     this.maxSegment = layer.maxPayload(neighbor);
+    this.offload = layer.offload && protocol === ipv4.PROTO_TCP;
     this.headersLen = L3 + headerLen;
     this.template = new Uint8Array(this.headersLen);
     this.pseudoSum = layer.pseudoSum(neighbor, s0, s1, s2, s3, protocol);

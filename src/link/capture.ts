@@ -159,6 +159,7 @@ export class CaptureFile {
 export class CapturedLink implements Link {
   readonly name: string;
   readonly mtu: number;
+  readonly offload: boolean;
   readonly stats: LinkStats;
   readonly drops: Float64Array;
   tx: FrameSink;
@@ -172,6 +173,7 @@ export class CapturedLink implements Link {
     this.inner = inner;
     this.name = inner.name;
     this.mtu = inner.mtu;
+    this.offload = inner.offload === true;
     this.stats = inner.stats;
     this.drops = inner.drops;
     this.tx = inner.tx;

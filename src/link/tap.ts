@@ -42,13 +42,18 @@ const HELP: Readonly<Record<string, string>> = {
   ENAMETOOLONG: 'names of interfaces have at most 15 bytes',
 };
 
-function openTap(name: string): number {
+/** Opens a TAP interface of this network namespace. Throws ERR_VDE_TAP or ERR_VDE_NO_NATIVE. */
+export function openTap(name: string, offload = false): number {
   // The kernel would put a number in place of %d, and nobody would learn the name.
-  const fd = name.includes('%') ? 'EINVAL' : native().tap(name, false);
+  const fd = name.includes('%') ? 'EINVAL' : native().tap(name, offload);
   if (typeof fd === 'number' && fd >= 0) return fd;
   const code = typeof fd === 'string' ? fd : errnoName(fd);
+  throw tapError(name, code);
+}
+
+export function tapError(name: string, code: string): VdeError {
   const help = HELP[code]?.replace('NAME', name);
-  throw new VdeError(
+  return new VdeError(
     'ERR_VDE_TAP',
     `tap: cannot open the TAP interface "${name}": ${code}${help === undefined ? '' : `; ${help}`}`,
   );

@@ -113,6 +113,9 @@ static inline napi_value count_or_error(napi_env env, ssize_t rc) {
   X("peerCred", fn_peer_cred)         \
   X("flock", fn_flock)                \
   X("tap", fn_tap)                    \
+  X("tapIn", fn_tap_in)               \
+  X("readOffloaded", fn_read_offloaded)   \
+  X("writeOffloaded", fn_write_offloaded) \
   X("close", fn_close)                \
   X("newBatch", fn_new_batch)         \
   X("recv", fn_recv)                  \

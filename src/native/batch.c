@@ -3,6 +3,7 @@
 #include "batch.h"
 
 #include <arpa/inet.h>
+#include <linux/virtio_net.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -285,4 +286,15 @@ napi_value fn_sum(napi_env env, napi_callback_info info) {
   if (off + len > b->size) return range_error(env, "range", "reaches beyond the memory of the batch");
   // Swapping the folded sum gives the sum of swapped words (RFC 1071 section 2, "Byte Order Independence").
   return number(env, fold((uint64_t)ntohs(fold(sum_words(b->data + off, len))) + initial));
+}
+
+// Computes the checksum that the sender left to the device; `len` bytes of frame are there.
+void complete_checksum(uint8_t *frame, size_t len, const struct virtio_net_hdr *h) {
+  size_t start = h->csum_start;
+  size_t at = start + h->csum_offset;
+  if ((h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) == 0 || start >= len || at + 2 > len) return;
+  // The field holds the sum of the pseudo header. UDP sends 0xffff for 0, which TCP may carry as well.
+  uint16_t sum = (uint16_t)~sum_bytes(frame + start, len - start);
+  if (sum == 0) sum = 0xffff;
+  memcpy(frame + at, &sum, sizeof(sum));
 }

@@ -53,3 +53,8 @@ bool get_transmit(napi_env env, napi_callback_info info, struct transmit *t);
 
 // One's complement sum of `len` bytes, in memory order: what it is added to or stored as needs no swapping.
 uint16_t sum_bytes(const uint8_t *p, size_t len);
+
+struct virtio_net_hdr;
+
+// Computes the checksum that the sender of a frame left to the device; `len` bytes of frame are there.
+void complete_checksum(uint8_t *frame, size_t len, const struct virtio_net_hdr *h);

@@ -7,7 +7,7 @@ import { arch, platform } from 'node:process';
 import { fileURLToPath } from 'node:url';
 
 /** Must equal ABI in addon.c; a binary of another one is refused. */
-const ABI = 4;
+const ABI = 5;
 
 /** What addon.c exports. Batches and watches are ids here; native.ts gives them objects. */
 export interface Addon {
@@ -23,6 +23,18 @@ export interface Addon {
   peerCred(fd: number): { pid: number; uid: number; gid: number } | null;
   flock(fd: number): number;
   tap(name: string, vnetHeader: boolean): number;
+  tapIn(
+    userFd: number,
+    netFd: number,
+    name: string,
+    vnetHeader: boolean,
+    mtu: number,
+    address: number,
+    prefixLen: number,
+    gateway: number,
+  ): number;
+  readOffloaded(fd: number, batch: number, base: number, stride: number, max: number): number;
+  writeOffloaded(fd: number, batch: number, start: number, count: number, mtu: number): number;
   close(fd: number): number;
   newBatch(memory: Uint8Array, capacity: number, table: Uint32Array, owner: object): number;
   recv(fd: number, batch: number, base: number, stride: number, max: number): number;

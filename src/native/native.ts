@@ -30,6 +30,9 @@ export const ADDRESS_CELLS = 8;
 /** Offsets in a slot's cells. */
 export const Cell = { W0: 0, W1: 1, W2: 2, W3: 3, Port: 4, Scope: 5, Ttl: 6 } as const;
 
+/** Steps of tapIn that can fail. */
+export const TapStep = { Fork: 1, User: 2, Net: 3, Tap: 4, Link: 5, Address: 6, Route: 7 } as const;
+
 /** Offsets in the record that recvError fills; `Offender` and `To` are four words of an address each. */
 export const ErrorCell = {
   /** errno, positive. */
@@ -82,8 +85,28 @@ export interface NativeApi {
   peerCred(fd: number): PeerCred | null;
   /** Exclusive, non-blocking flock(2) on an open descriptor: 0, or -EWOULDBLOCK when another holds it. */
   flock(fd: number): number;
-  /** Opens a TAP interface: IFF_TAP | IFF_NO_PI, and IFF_VNET_HDR when asked (10-byte header). The descriptor or -errno. */
+  /**
+   * Opens a TAP interface: IFF_TAP | IFF_NO_PI, and when asked IFF_VNET_HDR with the offloads of readOffloaded and
+   * writeOffloaded. The descriptor or -errno.
+   */
   tap(name: string, vnetHeader: boolean): number;
+  /**
+   * Makes a TAP interface in the network namespace of the descriptor `netFd`, entered by way of the user namespace
+   * `userFd` (-1: it belongs to ours), and brings it up, with `lo`. `address` (host order, 0: none) and `prefixLen` are
+   * its IPv4 address, `gateway` (0: none) that of the default route.
+   *
+   * @returns  the descriptor, or -(step << 16 | errno); steps: TapStep
+   */
+  tapIn(
+    userFd: number,
+    netFd: number,
+    name: string,
+    vnetHeader: boolean,
+    mtu: number,
+    address: number,
+    prefixLen: number,
+    gateway: number,
+  ): number;
   close(fd: number): number;
   listen(fd: number, backlog: number): number;
   /** The descriptor of the next connection, or -errno (-EAGAIN: none waits). */
@@ -132,6 +155,16 @@ export interface NativeApi {
   readFrames(fd: number, batch: Batch, base: number, stride: number, max: number): number;
   /** As send, by write(2). */
   writeFrames(fd: number, batch: Batch, start: number, count: number): number;
+  /**
+   * As recv, from a TAP interface opened with a vnet header: slot `i` has its frame at offset 10, TCP up to 65,549 bytes
+   * with a checksum that need not be computed. Other frames are complete.
+   */
+  readOffloaded(fd: number, batch: Batch, base: number, stride: number, max: number): number;
+  /**
+   * As send, to such an interface. TCP needs no checksum (its field is written to), and what is longer than `mtu` is cut
+   * into segments that fit it.
+   */
+  writeOffloaded(fd: number, batch: Batch, start: number, count: number, mtu: number): number;
   /** Gathers frames `start` to `start + count - 1` into one stream write; bytes taken, 0 on EAGAIN, or -errno. */
   writeStream(fd: number, batch: Batch, start: number, count: number): number;
   /** Reads up to `len` bytes of a stream to `base` in the batch's memory; 0 is its end, -EAGAIN that none wait. */
@@ -287,6 +320,7 @@ const faceOf = (addon: Addon): NativeApi => ({
   peerCred: addon.peerCred,
   flock: addon.flock,
   tap: addon.tap,
+  tapIn: addon.tapIn,
   close: addon.close,
   listen: addon.listen,
   accept: addon.accept,
@@ -307,6 +341,8 @@ const faceOf = (addon: Addon): NativeApi => ({
   sendTo: (fd, batch, start, count) => addon.sendTo(fd, SlabBatch.id(batch), start, count),
   readFrames: (fd, batch, base, stride, max) => addon.readFrames(fd, SlabBatch.id(batch), base, stride, max),
   writeFrames: (fd, batch, start, count) => addon.writeFrames(fd, SlabBatch.id(batch), start, count),
+  readOffloaded: (fd, batch, base, stride, max) => addon.readOffloaded(fd, SlabBatch.id(batch), base, stride, max),
+  writeOffloaded: (fd, batch, start, count, mtu) => addon.writeOffloaded(fd, SlabBatch.id(batch), start, count, mtu),
   writeStream: (fd, batch, start, count) => addon.writeStream(fd, SlabBatch.id(batch), start, count),
   readStream: (fd, batch, base, len) => addon.readStream(fd, SlabBatch.id(batch), base, len),
   recvPackets: (fd, batch, base, stride, max) => addon.recvPackets(fd, SlabBatch.id(batch), base, stride, max),

@@ -53,17 +53,6 @@ napi_value fn_packet(napi_env env, napi_callback_info info) {
   return number(env, packet_open(index, promiscuous));
 }
 
-// Computes the checksum that the sender left to the device; `len` bytes of frame are there.
-static void complete_checksum(uint8_t *frame, size_t len, const struct virtio_net_hdr *h) {
-  size_t start = h->csum_start;
-  size_t at = start + h->csum_offset;
-  if ((h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) == 0 || start >= len || at + 2 > len) return;
-  // The field holds the sum of the pseudo header. UDP sends 0xffff for 0, which TCP may carry as well.
-  uint16_t sum = (uint16_t)~sum_bytes(frame + start, len - start);
-  if (sum == 0) sum = 0xffff;
-  memcpy(frame + at, &sum, sizeof(sum));
-}
-
 static const struct tpacket_auxdata *find_auxdata(struct msghdr *m) {
   for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c)) {
     if (c->cmsg_level == SOL_PACKET && c->cmsg_type == PACKET_AUXDATA) return (const void *)CMSG_DATA(c);

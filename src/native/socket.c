@@ -1,18 +1,14 @@
-// Sockets, options, addresses, locks, TAP: system calls with checked arguments.
+// Sockets, options, addresses, locks: system calls with checked arguments.
 
 #include "addon.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
-#include <linux/if.h>
-#include <linux/if_tun.h>
 #include <sys/file.h>
-#include <sys/ioctl.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#define MAX_PATH 107        // bytes of a Unix address: sun_path less its closing NUL
-#define VNET_HEADER_LEN 10  // struct virtio_net_hdr
+#define MAX_PATH 107  // bytes of a Unix address: sun_path less its closing NUL
 
 napi_value fn_socket(napi_env env, napi_callback_info info) {
   ARGUMENTS(3);
@@ -125,35 +121,6 @@ napi_value fn_flock(napi_env env, napi_callback_info info) {
   do rc = flock(fd, LOCK_EX | LOCK_NB);
   while (rc < 0 && errno == EINTR);
   return result(env, rc);
-}
-
-static int tap_open(const char *name, bool vnet_header) {
-  int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return -errno;
-  struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI};
-  if (vnet_header) request.ifr_flags |= IFF_VNET_HDR;
-  memcpy(request.ifr_name, name, strlen(name));
-  int header_len = VNET_HEADER_LEN;
-  if (ioctl(fd, TUNSETIFF, &request) < 0 || (vnet_header && ioctl(fd, TUNSETVNETHDRSZ, &header_len) < 0)) {
-    int error = errno;
-    close(fd);
-    return -error;
-  }
-  return fd;
-}
-
-napi_value fn_tap(napi_env env, napi_callback_info info) {
-  ARGUMENTS(2);
-  size_t len;
-  bool vnet_header;
-  if (napi_get_value_string_utf8(env, argv[0], NULL, 0, &len) != napi_ok) return type_error(env, "name", "a string");
-  if (napi_get_value_bool(env, argv[1], &vnet_header) != napi_ok) return type_error(env, "vnetHeader", "a boolean");
-  if (len >= IFNAMSIZ) return number(env, -ENAMETOOLONG);
-  char name[IFNAMSIZ];
-  if (napi_get_value_string_utf8(env, argv[0], name, sizeof(name), &len) != napi_ok) return NULL;
-  // An empty name would make the kernel choose one that nobody learns.
-  if (len == 0 || memchr(name, '\0', len) != NULL) return number(env, -EINVAL);
-  return number(env, tap_open(name, vnet_header));
 }
 
 napi_value fn_close(napi_env env, napi_callback_info info) {

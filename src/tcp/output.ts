@@ -12,7 +12,8 @@ const NO_BLOCKS = new Uint32Array(0);
  *
  * @param flags    PSH, FIN, RST; ACK is added
  * @param seq      sequence of the first byte
- * @param dataLen  payload taken from the send buffer, bytes; fits the path with the options of a plain segment
+ * @param dataLen  payload taken from the send buffer, bytes; fits the path with the options of a plain segment, or is a
+ *                 multiple of that which the path cuts
  */
 export function sendSegment(c: TcpConnection, flags: number, seq: number, dataLen: number): void {
   const { path, rcv, snd } = c;
@@ -32,7 +33,7 @@ export function sendSegment(c: TcpConnection, flags: number, seq: number, dataLe
     tcp.writeDataOptions(b, at, rcv.tsEnabled, c.timestamp(), rcv.tsRecent, sacks, sackLeft, sackRight);
   }
   if (dataLen > 0) snd.copyOut(seq, dataLen, b, off + headerLen);
-  tcp.writeChecksum(b, off, len, path.pseudoSum);
+  if (path.offload !== true) tcp.writeChecksum(b, off, len, path.pseudoSum);
   path.commit(off, len);
   if (fits) rcv.ackSent();
 }
@@ -57,7 +58,7 @@ export function sendSyn(c: TcpConnection): void {
   tcp.writeHeader(b, off, c.local.port, c.remote.port, snd.iss, ack, headerLen, flags, window);
   const tsEcr = answer ? rcv.tsRecent : 0;
   tcp.writeSynOptions(b, off + tcp.HEADER_LEN, rcv.mss, shift, rcv.sackEnabled, rcv.tsEnabled, c.timestamp(), tsEcr);
-  tcp.writeChecksum(b, off, headerLen, path.pseudoSum);
+  if (path.offload !== true) tcp.writeChecksum(b, off, headerLen, path.pseudoSum);
   path.commit(off, headerLen);
   if (answer) rcv.ackSent();
 }
@@ -78,6 +79,6 @@ export function sendReset(c: TcpConnection, seq: number, ack: number, hasAck: bo
     const { rcv } = c;
     tcp.writeDataOptions(b, off + tcp.HEADER_LEN, true, c.timestamp(), rcv.tsRecent, 0, NO_BLOCKS, NO_BLOCKS);
   }
-  tcp.writeChecksum(b, off, headerLen, path.pseudoSum);
+  if (path.offload !== true) tcp.writeChecksum(b, off, headerLen, path.pseudoSum);
   path.commit(off, headerLen);
 }

@@ -91,6 +91,11 @@ export class Scoreboard {
     return this.count === MAX_RECORDS;
   }
 
+  /** Segments that may still be sent. */
+  get room(): number {
+    return MAX_RECORDS - this.count;
+  }
+
   /** Bytes in flight. */
   get pipe(): number {
     return this.outBytes - this.sackedBytes - this.lostBytes;

@@ -12,13 +12,13 @@
 // is full, or at least half of the largest window seen, or the persist timer expires. A FIN may exceed the window.
 
 import { seqDiff, seqGt, seqInt } from '../core/seq.ts';
-import { dataOptionsLen, FIN, HEADER_LEN, PSH } from '../wire/tcp.ts';
+import { dataOptionsLen, FIN, HEADER_LEN, MAX_HEADER_LEN, PSH } from '../wire/tcp.ts';
 import type { TcpConnection } from './connection.ts';
 import { sendSegment } from './output.ts';
 import { LossRecovery } from './recovery.ts';
 import type { Segment } from './segment.ts';
 import { SendBuffer } from './send-buffer.ts';
-import { TcpState } from './types.ts';
+import { OFFLOAD_MAX, TcpState } from './types.ts';
 
 /** Smaller segment sizes of a peer are taken as this one. */
 export const MSS_FLOOR = 64;
@@ -236,6 +236,7 @@ export class Sender {
     if (this.unsent <= 0) return;
     recovery.checkIdle();
     if (this.gathering()) return;
+    if (c.path.offload === true) budget -= this.sendMany(c.path.maxSegment, budget);
     while (budget > 0 && this.sendNext(false)) budget--;
   }
 
@@ -255,6 +256,28 @@ export class Sender {
     if (sendable >= this.unsent || sendable >= Math.min((window * 2) / 3, GATHER_MAX * this.smss)) return false;
     recovery.cwndLimited = recovery.cc.cwnd < this.sndWnd;
     return true;
+  }
+
+  /**
+   * Full segments of new data, as many as the windows let through and `budget` says, in as few pieces as the path takes:
+   * it cuts each piece into segments of `maxSegment` bytes. How many segments were sent.
+   */
+  private sendMany(maxSegment: number, budget: number): number {
+    const { c, smss, recovery } = this;
+    // The path cuts by its own MTU: where the peer or a router on the way wants smaller segments, it cannot.
+    if (smss !== maxSegment - HEADER_LEN - dataOptionsLen(c.rcv.tsEnabled, 0)) return 0;
+    const most = Math.floor((OFFLOAD_MAX - MAX_HEADER_LEN) / smss);
+    let sent = 0;
+    while (sent < budget) {
+      const data = this.finQueued ? this.unsent - 1 : this.unsent;
+      const room = seqDiff(seqInt(this.sndUna, this.sndWnd), this.sndNxt);
+      const allowed = Math.min(data, room, recovery.cc.cwnd - recovery.pipe);
+      const n = Math.min(Math.floor(allowed / smss), most, budget - sent, recovery.board.room);
+      if (n < 2) break;
+      this.emit(smss, false, n);
+      sent += n;
+    }
+    return sent;
   }
 
   /** One segment of new data beyond the congestion window (tail loss probe); false when there is none to send. */
@@ -292,13 +315,17 @@ export class Sender {
     this.emit(len, this.finQueued && len === data);
   }
 
-  private emit(len: number, fin: boolean): void {
+  /** Sends `count` segments of `len` bytes in one piece; more than one only to a path that cuts it. */
+  private emit(len: number, fin: boolean, count = 1): void {
     const { c } = this;
     const seq = this.sndNxt;
-    const end = seqInt(seq, fin ? len + 1 : len);
-    this.sndNxt = end;
-    this.recovery.sentNew(seq, end);
-    sendSegment(c, (fin ? FIN : 0) | (len > 0 && this.isLast(seq, len) ? PSH : 0), seq, len);
+    for (let i = 0; i < count; i++) {
+      const from = this.sndNxt;
+      this.sndNxt = seqInt(from, fin ? len + 1 : len);
+      this.recovery.sentNew(from, this.sndNxt);
+    }
+    const all = len * count;
+    sendSegment(c, (fin ? FIN : 0) | (all > 0 && this.isLast(seq, all) ? PSH : 0), seq, all);
     if (len > 0) c.rcv.dataSent(c.engine.now);
   }
 

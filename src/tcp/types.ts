@@ -10,6 +10,11 @@ export interface SegmentPath {
   /** Largest segment (TCP header, options and payload) that fits the path's MTU, bytes. May fall (PMTU). */
   readonly maxSegment: number;
   /**
+   * True when the link computes checksums, and cuts a segment of up to OFFLOAD_MAX bytes into ones of `maxSegment`
+   * (Link.offload).
+   */
+  readonly offload?: boolean;
+  /**
    * Partial checksum of the pseudo-header without the length (RFC 9293 section 3.1), for checksum.ts's `partial`.
    */
   readonly pseudoSum: number;
@@ -18,6 +23,9 @@ export interface SegmentPath {
   /** Completes and sends the segment reserved at `off`; its checksum is already in place. */
   commit(off: number, len: number): void;
 }
+
+/** Longest segment handed to a path that cuts it, bytes: with its IP header it has to fit a length field of 16 bits. */
+export const OFFLOAD_MAX = 0xfc00;
 
 /** Why a connection ended. */
 export type TcpEnd =
