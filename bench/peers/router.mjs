@@ -170,6 +170,29 @@ function ours(command, switchCmd) {
   };
 }
 
+/** The router under test with a TAP interface that it makes in the guest's namespace, as slirp4netns does. */
+function oursTap(command) {
+  return {
+    command,
+    needs: [],
+    bigMtu: 65520,
+    dns: DNS,
+    configures: true,
+    async prepare(c) {
+      c.dev = 'tap0';
+    },
+    async spawn(c) {
+      const tap = ['--netns', String(c.guest), '--tap', 'tap0', '--configure', '--mtu', String(c.mtu)];
+      c.roles.router.push(
+        start([...command, ...tap, '-D', ...slirpFwd(), ...CMD.ourRouterArgs], {
+          ns: c.world,
+          log: `router${seq++}.log`,
+        }),
+      );
+    },
+  };
+}
+
 // ---- the peers: prepare() brings up the link, spawn() starts what answers DHCP
 const PEERS = {
   knat: {
@@ -399,6 +422,8 @@ const PEERS = {
   },
   ours: ours(CMD.ourRouter, CMD.ourSwitch.length ? CMD.ourSwitch : CMD.vdeSwitch), // on its own switch
   'ours-embedded': ours(CMD.ourRouter, null), // router and switch in one process
+  'ours-tap': oursTap(CMD.ourRouter), // its own TAP in the guest's namespace
+  'against-tap': oursTap(CMD.against),
   'ours-debian-switch': ours(CMD.ourRouter, CMD.vdeSwitch), // same link as slirpvde
   'against-embedded': ours(CMD.against, null), // another build of it
   'against-debian-switch': ours(CMD.against, CMD.vdeSwitch),
@@ -470,7 +495,7 @@ async function up(name, mtu) {
     c.startupError = d.error;
     c.lease = d.addr;
     // guest address, unless the peer configured it
-    if (!['slirp4netns', 'pasta'].includes(name)) {
+    if (!['slirp4netns', 'pasta'].includes(name) && !P.configures) {
       await must(['sh', '-c', `ip addr add ${GUEST}/24 dev ${c.dev} && ip route add default via ${GW}`], {
         ns: c.guest,
       });

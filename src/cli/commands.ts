@@ -11,6 +11,7 @@ import { VDE_PCAPPLUG } from './vde_pcapplug-options.ts';
 import { VDE_PLUG } from './vde_plug-options.ts';
 import { VDE_PLUG2TAP } from './vde_plug2tap-options.ts';
 import { VDE_SWITCH } from './vde_switch-options.ts';
+import { VDENET } from './vdenet-options.ts';
 import { VDEKVM, VDEQ, VDEQEMU } from './vdeq-options.ts';
 import { UNIXTERM, VDETERM } from './vdeterm-options.ts';
 import { WIREFILTER } from './wirefilter-options.ts';
@@ -31,5 +32,6 @@ export const COMMANDS: readonly CommandSpec[] = [
   VDEKVM,
   VDETERM,
   UNIXTERM,
+  VDENET,
   WIREFILTER,
 ];

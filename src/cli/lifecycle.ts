@@ -42,10 +42,14 @@ export class Lifecycle {
     this.boundMs = boundMs;
   }
 
-  /** Takes over signals and uncaught exceptions, and keeps the process alive until it is stopped. */
-  begin(): void {
+  /**
+   * Takes over signals and uncaught exceptions, and keeps the process alive until it is stopped.
+   *
+   * @param signals  those that end the process
+   */
+  begin(signals: readonly NodeJS.Signals[] = SIGNALS): void {
     this.hadTerminal = hasTerminal();
-    for (const signal of SIGNALS) {
+    for (const signal of signals) {
       process.on(signal, () => {
         if (signal === 'SIGHUP' && this.onHangup !== null && !(this.hadTerminal && !hasTerminal())) {
           if (!this.ending) this.onHangup();

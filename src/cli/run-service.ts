@@ -14,6 +14,8 @@ export interface ProcessOptions {
   readonly log: string | null;
   readonly quiet: boolean;
   readonly verbose: boolean;
+  /** Signals that end the process; default SIGTERM, SIGINT and SIGHUP. */
+  readonly signals?: readonly NodeJS.Signals[];
 }
 
 export interface ServiceLimits {
@@ -26,8 +28,8 @@ export const DEFAULT_LIMITS: ServiceLimits = { readyMs: 10_000, shutdownMs: 2000
 
 /** A service that has been started. */
 export interface Closable {
-  /** Fulfilled when there is nothing left to serve: null in order, else why. */
-  readonly ended: Promise<VdeError | null>;
+  /** Fulfilled when there is nothing left to serve: null in order, an exit status, or why it has failed. */
+  readonly ended: Promise<VdeError | number | null>;
   close(): Promise<void>;
 }
 
@@ -54,7 +56,7 @@ export async function runService<T extends Closable>(
   }
   const log = new Logger({ name, quiet: options.quiet, verbose: options.verbose, sinks: [stderrSink] });
   const lifecycle = new Lifecycle(log, limits.shutdownMs);
-  lifecycle.begin();
+  lifecycle.begin(options.signals);
   try {
     const logFile = prepare(name, options, log, lifecycle);
     const starting = start(log);
@@ -65,8 +67,8 @@ export async function runService<T extends Closable>(
     const service = await starting;
     if (lifecycle.stopping) return;
     void service.ended.then((why) => {
-      if (why !== null) log.error(why.message);
-      lifecycle.stop(why === null ? EXIT_OK : EXIT_FAILURE);
+      if (why instanceof VdeError) log.error(why.message);
+      lifecycle.stop(why instanceof VdeError ? EXIT_FAILURE : (why ?? EXIT_OK));
     });
     if (reload !== null) lifecycle.onHangup = reloader(() => reload(service, log), log, logFile);
     if (!options.quiet) announce(service, log);

@@ -545,7 +545,7 @@ export const SLIRPVDE: CommandSpec = {
   exitStatus: [
     {
       status: 0,
-      what: 'ended by SIGTERM or SIGINT, or with its terminal; with `-`: by the end of input; with -d: the service is ready',
+      what: 'ended by SIGTERM or SIGINT, or with its terminal; with `-`: by the end of input; with -d: the service is ready; the interface of --tap was removed, or --exit-fd closed',
     },
     { status: 1, what: 'the service could not be started, or did not end in order' },
     ...COMMON_EXIT_STATUS,
