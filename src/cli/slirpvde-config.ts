@@ -6,6 +6,7 @@ import { type Endpoint, type Ipv4Network, parseIpv4 } from '../core/address.ts';
 import { VdeError } from '../core/errors.ts';
 import { POLICY_FORM, parsePolicyRule } from '../mgmt/policy-text.ts';
 import type { PolicyRule, UdpFilter, UdpTimeoutProfile } from '../router/index.ts';
+import type { GuardMode } from '../switch/index.ts';
 import { type Forward, formatForward, parseForward } from './forward.ts';
 import type { ParsedCommand } from './parse.ts';
 import { type Ipv6Settings, ipv6Settings } from './slirpvde-ipv6.ts';
@@ -66,6 +67,8 @@ export interface SlirpvdeConfig {
   readonly mode: number | null;
   /** May become a switch when none listens. */
   readonly embeddedSwitch: boolean;
+  /** What the guard of that switch does; see embedded-guard.ts. */
+  readonly guard: GuardMode;
   readonly networks: GuestNetworks;
   readonly names: NameService;
   readonly ipv6: Ipv6Settings;
@@ -123,6 +126,7 @@ const DEFAULT_MTU = 1500;
 const MAX_SWITCH_PORT = 0xffffff; // 24 bits in the VDE request
 
 // The words of --udp-filter and --udp-timeouts, defaults first.
+const GUARD_MODES = ['warn', 'off', 'enforce'] as const satisfies readonly GuardMode[];
 const UDP_FILTERS = ['any', 'address', 'address-port'] as const satisfies readonly UdpFilter[];
 const UDP_TIMEOUTS = ['short', 'rfc'] as const satisfies readonly UdpTimeoutProfile[];
 
@@ -206,6 +210,7 @@ export function slirpvdeConfig(
     group: text('group'),
     mode: octalMode('--mode', text('mode')),
     embeddedSwitch: !flag('noSwitch'),
+    guard: oneOf('--guard', text('guard'), GUARD_MODES),
     networks,
     names,
     ipv6,

@@ -77,6 +77,19 @@ export const SLIRPVDE: CommandSpec = {
       help: 'only join a switch that runs, never become one',
     },
     {
+      key: 'guard',
+      short: [],
+      long: ['guard'],
+      added: true,
+      argument: { kind: 'required', name: 'MODE' },
+      group: SWITCH,
+      help: 'where slirpvde is the switch: watch what guests say to each other: off, warn or enforce',
+      details:
+        '`warn` tells the log of false ARP and neighbor discovery and of DHCP servers and routers among the guests. ' +
+        '`enforce` drops those, and packets from addresses that neither DHCP nor duplicate address detection gave.',
+      defaultText: 'warn',
+    },
+    {
       key: 'qemuStream',
       short: [],
       long: ['qemu-stream'],

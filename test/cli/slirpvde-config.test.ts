@@ -22,6 +22,7 @@ test('without options: the defaults of the original', (t) => {
     group: null,
     mode: null,
     embeddedSwitch: true,
+    guard: 'warn',
     networks: {
       ipv4: [{ address: 0x0a000202, network: 0x0a000200, prefixLen: 24, mask: 0xffffff00 }],
       ipv6: [],
@@ -128,6 +129,7 @@ test('the remaining options', (t) => {
     group: 'kvm',
     mode: 0o660,
     embeddedSwitch: false,
+    guard: 'warn',
     hostLoopback: false,
     mtu: 9216,
     capture: '/home/me/c.pcapng',

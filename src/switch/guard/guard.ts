@@ -43,6 +43,9 @@ export interface GuardHost {
 }
 
 const DHCPV6_SERVER = 547;
+/** Next-header field of an IPv6 header, bytes from its start; TCP hides nothing behind it. */
+const NEXT_HEADER_AT = 6;
+const TCP = 6;
 const FIRST_MULTICAST = 224 * 2 ** 24;
 const ROUTER_SOLICITATION = 133;
 const ROUTER_ADVERTISEMENT = 134;
@@ -57,11 +60,16 @@ const MLD2_REPORT = 143;
 /** An IPv6 address is bound for an hour from its duplicate address detection, and while its owner sends. */
 const OBSERVED_SEC = 3600;
 const LEASE_MIN_SEC = 60;
+/** Between two calls of `onObjection`. */
+const TELL_MS = 1000;
 
 export class Guard {
   readonly bindings: BindingTable;
   /** A BPDU that the guard drops also closes its port, until that is enabled again. */
   closesPorts = false;
+  /** Hears of what is objected to, once a second at most. */
+  onObjection: ((port: Port, reason: Drop) => void) | null = null;
+  private toldAt = Number.NEGATIVE_INFINITY;
   private readonly host: GuardHost;
   private readonly modes: Record<GuardKind, GuardMode> = {
     bpdu: 'off',
@@ -132,7 +140,15 @@ export class Guard {
   private object(kind: GuardKind, port: Port, reason: Drop): boolean {
     const enforced = this.modes[kind] === 'enforce';
     (enforced ? port.drops : port.warnings)[reason]!++;
+    if (this.onObjection !== null) this.tell(port, reason);
     return !enforced;
+  }
+
+  private tell(port: Port, reason: Drop): void {
+    const now = this.host.clock.now();
+    if (now - this.toldAt < TELL_MS) return;
+    this.toldAt = now;
+    this.onObjection!(port, reason);
   }
 
   // ---- ARP
@@ -161,6 +177,9 @@ export class Guard {
 
   private admitIpv4(from: Member, b: Uint8Array, off: number, l3: number, end: number): boolean {
     const { port, vlan } = from;
+    // Without a look at sources only the messages of DHCP matter.
+    if (this.modes.source === 'off' && end - l3 >= ipv4.HEADER_LEN && ipv4.protocol(b, l3) !== ipv4.PROTO_UDP)
+      return true;
     if (ipv4.check(b, l3, end) !== Drop.None) {
       return port.trusted || this.modes.source === 'off' || this.object('source', port, Drop.GuardSource);
     }
@@ -230,6 +249,7 @@ export class Guard {
   private admitIpv6(from: Member, b: Uint8Array, off: number, l3: number, end: number): boolean {
     const { port } = from;
     const { upper } = this;
+    if (this.modes.source === 'off' && end - l3 > NEXT_HEADER_AT && b[l3 + NEXT_HEADER_AT] === TCP) return true;
     upper.locate(b, l3, end);
     const icmp = upper.protocol === ICMPV6 ? b[upper.at]! : -1;
     const isNd = icmp >= ROUTER_SOLICITATION && icmp <= REDIRECT;
