@@ -43,8 +43,9 @@ export interface GuardHost {
 }
 
 const DHCPV6_SERVER = 547;
-/** Next-header field of an IPv6 header, bytes from its start; TCP hides nothing behind it. */
-const NEXT_HEADER_AT = 6;
+/** Protocol of an IPv4 packet and next header of an IPv6 one, bytes from the start of the frame. */
+const PROTOCOL_AT = 23;
+const NEXT_HEADER_AT = 20;
 const TCP = 6;
 const FIRST_MULTICAST = 224 * 2 ** 24;
 const ROUTER_SOLICITATION = 133;
@@ -69,6 +70,7 @@ export class Guard {
   closesPorts = false;
   /** Hears of what is objected to, once a second at most. */
   onObjection: ((port: Port, reason: Drop) => void) | null = null;
+  private watchesSources = false;
   private toldAt = Number.NEGATIVE_INFINITY;
   private readonly host: GuardHost;
   private readonly modes: Record<GuardKind, GuardMode> = {
@@ -91,6 +93,7 @@ export class Guard {
 
   setMode(kind: GuardKind, mode: GuardMode): void {
     this.modes[kind] = mode;
+    this.watchesSources = this.modes.source !== 'off';
     this.host.changed();
   }
 
@@ -99,6 +102,14 @@ export class Guard {
     const { bpdu, arp: neighbors, dhcp: servers, ra, source } = this.modes;
     if (neighbors !== 'off' || source !== 'off') return true;
     return !port.trusted && (bpdu !== 'off' || servers !== 'off' || ra !== 'off');
+  }
+
+  /** Whether an untagged frame is one that no guard looks into: TCP, while sources are not watched. */
+  ignores(b: Uint8Array, off: number, len: number): boolean {
+    if (this.watchesSources || len <= PROTOCOL_AT) return false;
+    const type = ethernet.type(b, off);
+    if (type === ethernet.TYPE_IPV4) return b[off + PROTOCOL_AT] === TCP;
+    return type === ethernet.TYPE_IPV6 && b[off + NEXT_HEADER_AT] === TCP;
   }
 
   /** A BPDU has come in by a port; false when it is to be dropped, counted. */
@@ -177,9 +188,6 @@ export class Guard {
 
   private admitIpv4(from: Member, b: Uint8Array, off: number, l3: number, end: number): boolean {
     const { port, vlan } = from;
-    // Without a look at sources only the messages of DHCP matter.
-    if (this.modes.source === 'off' && end - l3 >= ipv4.HEADER_LEN && ipv4.protocol(b, l3) !== ipv4.PROTO_UDP)
-      return true;
     if (ipv4.check(b, l3, end) !== Drop.None) {
       return port.trusted || this.modes.source === 'off' || this.object('source', port, Drop.GuardSource);
     }
@@ -249,7 +257,6 @@ export class Guard {
   private admitIpv6(from: Member, b: Uint8Array, off: number, l3: number, end: number): boolean {
     const { port } = from;
     const { upper } = this;
-    if (this.modes.source === 'off' && end - l3 > NEXT_HEADER_AT && b[l3 + NEXT_HEADER_AT] === TCP) return true;
     upper.locate(b, l3, end);
     const icmp = upper.protocol === ICMPV6 ? b[upper.at]! : -1;
     const isNd = icmp >= ROUTER_SOLICITATION && icmp <= REDIRECT;
