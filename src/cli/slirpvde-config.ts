@@ -7,7 +7,7 @@ import { VdeError } from '../core/errors.ts';
 import { POLICY_FORM, parsePolicyRule } from '../mgmt/policy-text.ts';
 import type { PolicyRule, UdpFilter, UdpTimeoutProfile } from '../router/index.ts';
 import type { GuardMode } from '../switch/index.ts';
-import { type Forward, formatForward, parseForward } from './forward.ts';
+import { type Forward, formatForward, forwardBind, parseForward } from './forward.ts';
 import type { ParsedCommand } from './parse.ts';
 import { type Ipv6Settings, ipv6Settings } from './slirpvde-ipv6.ts';
 import {
@@ -99,6 +99,8 @@ export interface SlirpvdeConfig {
   /** Management console: socket (absolute path), its permissions and group; null: none. */
   readonly mgmt: ManagementSocket | null;
   readonly forwards: readonly Forward[];
+  /** Where forwards and displays listen that do not say: an address as in a forward. */
+  readonly forwardBind: string;
   readonly displays: readonly Display[];
   readonly unixForwards: readonly UnixForward[];
   readonly unixServices: readonly UnixService[];
@@ -184,10 +186,11 @@ export function slirpvdeConfig(
   if (socket.stdio && flag('daemon')) {
     throw new UsageError("'-' and --daemon exclude each other: frames come on standard input");
   }
+  const bind = forwardBind(text('forwardBind'));
   const ports = list('tcp').filter((value) => !isUnixForward(value));
   const forwards = [
-    ...ports.map((value) => checkForward(networks, names, '-L', value, parseForward('tcp', '-L', value))),
-    ...list('udp').map((value) => checkForward(networks, names, '-U', value, parseForward('udp', '-U', value))),
+    ...ports.map((value) => checkForward(networks, names, '-L', value, parseForward('tcp', '-L', value, bind))),
+    ...list('udp').map((value) => checkForward(networks, names, '-U', value, parseForward('udp', '-U', value, bind))),
   ];
   checkTwice(forwards);
   const domain = guestDomain({ text, list });
@@ -231,6 +234,7 @@ export function slirpvdeConfig(
     udpTimeouts: oneOf('--udp-timeouts', text('udpTimeouts'), UDP_TIMEOUTS),
     mgmt: managementSocket(path('mgmt'), text('mgmtMode'), text('mgmtGroup')),
     forwards,
+    forwardBind: bind,
     displays,
     unixForwards,
     unixServices,
