@@ -6,7 +6,8 @@ import { type Endpoint, type Ipv4Network, parseIpv4 } from '../core/address.ts';
 import { VdeError } from '../core/errors.ts';
 import { POLICY_FORM, parsePolicyRule } from '../mgmt/policy-text.ts';
 import type { PolicyRule, UdpFilter, UdpTimeoutProfile } from '../router/index.ts';
-import { type Forward, formatForward, parseForward } from './forward.ts';
+import type { GuardMode } from '../switch/index.ts';
+import { type Forward, formatForward, forwardBind, parseForward } from './forward.ts';
 import type { ParsedCommand } from './parse.ts';
 import { type Ipv6Settings, ipv6Settings } from './slirpvde-ipv6.ts';
 import {
@@ -67,6 +68,8 @@ export interface SlirpvdeConfig {
   readonly mode: number | null;
   /** May become a switch when none listens. */
   readonly embeddedSwitch: boolean;
+  /** What the guard of that switch does; see embedded-guard.ts. */
+  readonly guard: GuardMode;
   readonly networks: GuestNetworks;
   readonly names: NameService;
   readonly ipv6: Ipv6Settings;
@@ -97,6 +100,8 @@ export interface SlirpvdeConfig {
   /** Management console: socket (absolute path), its permissions and group; null: none. */
   readonly mgmt: ManagementSocket | null;
   readonly forwards: readonly Forward[];
+  /** Where forwards and displays listen that do not say: an address as in a forward. */
+  readonly forwardBind: string;
   readonly displays: readonly Display[];
   readonly unixForwards: readonly UnixForward[];
   readonly unixServices: readonly UnixService[];
@@ -131,6 +136,7 @@ const DEFAULT_MTU = 1500;
 const MAX_SWITCH_PORT = 0xffffff; // 24 bits in the VDE request
 
 // The words of --udp-filter and --udp-timeouts, defaults first.
+const GUARD_MODES = ['warn', 'off', 'enforce'] as const satisfies readonly GuardMode[];
 const UDP_FILTERS = ['any', 'address', 'address-port'] as const satisfies readonly UdpFilter[];
 const UDP_TIMEOUTS = ['short', 'rfc'] as const satisfies readonly UdpTimeoutProfile[];
 
@@ -201,10 +207,11 @@ export function slirpvdeConfig(
       '--ready-fd and --exit-fd are for a process that stays in the foreground',
       'leave out --daemon',
     );
+  const bind = forwardBind(text('forwardBind'));
   const ports = list('tcp').filter((value) => !isUnixForward(value));
   const forwards = [
-    ...ports.map((value) => checkForward(networks, names, '-L', value, parseForward('tcp', '-L', value))),
-    ...list('udp').map((value) => checkForward(networks, names, '-U', value, parseForward('udp', '-U', value))),
+    ...ports.map((value) => checkForward(networks, names, '-L', value, parseForward('tcp', '-L', value, bind))),
+    ...list('udp').map((value) => checkForward(networks, names, '-U', value, parseForward('udp', '-U', value, bind))),
   ];
   checkTwice(forwards);
   const domain = guestDomain({ text, list });
@@ -227,6 +234,7 @@ export function slirpvdeConfig(
     group: text('group'),
     mode: octalMode('--mode', text('mode')),
     embeddedSwitch: !flag('noSwitch'),
+    guard: oneOf('--guard', text('guard'), GUARD_MODES),
     networks,
     names,
     ipv6,
@@ -247,6 +255,7 @@ export function slirpvdeConfig(
     udpTimeouts: oneOf('--udp-timeouts', text('udpTimeouts'), UDP_TIMEOUTS),
     mgmt: managementSocket(path('mgmt'), text('mgmtMode'), text('mgmtGroup')),
     forwards,
+    forwardBind: bind,
     displays,
     unixForwards,
     unixServices,

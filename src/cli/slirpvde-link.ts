@@ -28,6 +28,7 @@ import {
   VdeServer,
 } from '../link/index.ts';
 import { portAllocator, Switch } from '../switch/index.ts';
+import { guardEmbedded } from './embedded-guard.ts';
 import type { Log } from './log.ts';
 import { MAX_MTU, type SlirpvdeConfig } from './slirpvde-config.ts';
 import type { SlirpvdeState } from './slirpvde-service.ts';
@@ -171,6 +172,7 @@ class Hub {
     const [routerEnd, switchEnd] = memoryPair('router', { mtu: config.mtu, delivery: 'direct' });
     this.routerEnd = routerEnd;
     const router = this.plug(switchEnd, { port: 0, name: 'router', description: DESCRIPTION });
+    guardEmbedded(this.sw, config, 0, mac, context.log);
     this.sw.protect(router, (mac[0]! << 8) | mac[1]!, (mac[2]! << 24) | (mac[3]! << 16) | (mac[4]! << 8) | mac[5]!);
   }
 
@@ -197,7 +199,8 @@ class Hub {
       before?.(up);
       this.routerEnd.onState?.(up);
     };
-    this.plug(cable.link, { name: 'uplink', fdbShare: UPLINK_SHARE });
+    const { port } = this.plug(cable.link, { name: 'uplink', fdbShare: UPLINK_SHARE });
+    this.sw.admin.setTrusted(port.number, true); // servers and routers of the other network are its own business
     return { ...cable, link: this.routerEnd, embedded: this.sw };
   }
 

@@ -78,6 +78,19 @@ export const SLIRPVDE: CommandSpec = {
       help: 'only join a switch that runs, never become one',
     },
     {
+      key: 'guard',
+      short: [],
+      long: ['guard'],
+      added: true,
+      argument: { kind: 'required', name: 'MODE' },
+      group: SWITCH,
+      help: 'where slirpvde is the switch: watch what guests say to each other: off, warn or enforce',
+      details:
+        '`warn` tells the log of false ARP and neighbor discovery and of DHCP servers and routers among the guests. ' +
+        '`enforce` drops those, and packets from addresses that neither DHCP nor duplicate address detection gave.',
+      defaultText: 'warn',
+    },
+    {
       key: 'qemuStream',
       short: [],
       long: ['qemu-stream'],
@@ -376,6 +389,17 @@ export const SLIRPVDE: CommandSpec = {
       details: 'TCP is answered by a reset, all else by ICMP "administratively prohibited".',
     },
     {
+      key: 'forwardBind',
+      short: [],
+      long: ['forward-bind'],
+      added: true,
+      argument: { kind: 'required', name: 'ADDR' },
+      group: FORWARDS,
+      help: 'where forwards listen that name no address',
+      details: 'For -L, -U and -X; 127.0.0.1 opens them to this host only.',
+      defaultText: '0.0.0.0, all IPv4 addresses of this host',
+    },
+    {
       key: 'tcp',
       short: ['L'],
       long: ['tcpfwd'],
@@ -385,7 +409,7 @@ export const SLIRPVDE: CommandSpec = {
       group: FORWARDS,
       help: 'forward a TCP port of this host to a guest: [ADDR:]PORT:GUEST[:GUESTPORT]',
       details:
-        'Without ADDR the port is opened on all addresses of this host. PORT may be a range, `8000-8009`, with a range of ' +
+        'Without ADDR the port is opened on all addresses of this host, or where --forward-bind says. PORT may be a range, `8000-8009`, with a range of ' +
         'the same length at the guest; without GUESTPORT the ports are the same. PORT 0 is any free port, which is ' +
         'printed. GUEST is an address, a DHCP host name or a hardware address; names are looked up when a client comes. ' +
         '`/PATH:GUEST:GUESTPORT` forwards a Unix socket that is made at PATH, mode 0600. May be given more than once. A ' +

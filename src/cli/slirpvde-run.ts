@@ -3,7 +3,7 @@
 // The link and the switch are those of slirpvde-link.ts.
 // Everything that can fail does so before the promise is fulfilled, and takes back what was done.
 
-import { endpointIpv4, formatIpv4, formatMac } from '../core/address.ts';
+import { formatIpv4, formatMac } from '../core/address.ts';
 import { SystemClock } from '../core/clock.ts';
 import { VdeError } from '../core/errors.ts';
 import { FrameMemory } from '../core/frame.ts';
@@ -17,6 +17,7 @@ import { ResolverConfig } from '../host/resolver-config.ts';
 import { TftpRoot } from '../host/tftp-root.ts';
 import { CapturedLink, groupId } from '../link/index.ts';
 import { Captures } from '../mgmt/captures.ts';
+import { addressOf } from '../mgmt/forward-text.ts';
 import { SlirpvdeConsole } from '../mgmt/slirpvde-console.ts';
 import { Router, type RouterOptions } from '../router/index.ts';
 import { descriptorShares } from './descriptors.ts';
@@ -109,7 +110,7 @@ async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promi
   for (const forward of config.unixForwards) await router.unixForwards.add(forward);
   for (const service of config.unixServices) router.unixForwards.addService(service);
   const displays: Forward[] = [];
-  for (const display of config.displays) displays.push(await openDisplay(router, display));
+  for (const display of config.displays) displays.push(await openDisplay(router, display, config.forwardBind));
   const { socket, role, embedded } = attached;
   let shutdown = (): void => {};
   const ordered = new Promise<null>((done) => {
@@ -164,9 +165,11 @@ const ipv6Link = ({ ipv6 }: GuestNetworks, { at6 }: NameService): NonNullable<Ro
 });
 
 /** Forwards the first free port of the host to a display of a guest; the rule. */
-async function openDisplay(router: Router, { guest }: Display): Promise<Forward> {
+async function openDisplay(router: Router, { guest }: Display, bind: string): Promise<Forward> {
   for (let port = DISPLAY_PORTS.first; port <= DISPLAY_PORTS.last; port++) {
-    const forward: Forward = { protocol: 'tcp', listen: endpointIpv4(0, port), guest };
+    const listen = addressOf(bind)!;
+    listen.port = port;
+    const forward: Forward = { protocol: 'tcp', listen, guest };
     try {
       return (await router.addForward(forward)).rule;
     } catch (error) {

@@ -117,8 +117,9 @@ export interface HostNet {
    */
   listenUnix(path: string, accept: (socket: HostTcp) => void): Promise<HostListener>;
   /**
-   * Opens a datagram socket for peers of one family, bound to `preferredPort` when that is free (0: any port).
-   * Datagrams sent before the bind is done wait for it.
+   * Opens a datagram socket for peers of one family, bound to `preferredPort` when that is free and not below 1024, else
+   * to an unpredictable one of the same parity where there is one (0: any port). Datagrams sent before the bind is done
+   * wait for it.
    */
   openUdp(family: 4 | 6, preferredPort: number, user: HostUdpUser): HostUdp;
   /** Opens a datagram socket bound to exactly `at`, for a forward; rejects with ERR_VDE_LISTEN. */

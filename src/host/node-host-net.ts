@@ -25,6 +25,8 @@ import { NativeUdp, UdpWire } from './native-udp.ts';
 import { NodeTcp } from './node-tcp.ts';
 import { NodeUdp } from './node-udp.ts';
 import { PingSockets } from './ping-socket.ts';
+import { createRandom } from './random.ts';
+import { bindLike } from './udp-port.ts';
 
 /** Connections that the kernel holds until they are accepted; it takes less when net.core.somaxconn says so. */
 const BACKLOG = 511;
@@ -119,6 +121,7 @@ class NodeHostNet implements HostNet {
   private readonly pings: PingSockets;
   /** Null: datagram sockets are Node's own. */
   private readonly wire: UdpWire | null;
+  private readonly random = createRandom();
   private closed = false;
 
   constructor(options: NodeHostNetOptions) {
@@ -174,9 +177,7 @@ class NodeHostNet implements HostNet {
       return udp;
     }
     this.others.add(udp);
-    // A port that is taken, or below 1024 and not permitted: any other one then.
-    if (preferredPort !== 0 && udp.bind(preferredPort) === null) return udp;
-    const error = udp.bind(0);
+    const error = bindLike(preferredPort, this.random, (port) => udp.bind(port));
     if (error !== null) udp.failLater(errnoOf(error), null);
     return udp;
   }

@@ -14,8 +14,13 @@
 // A station has any number of addresses (IPv6 ones above all). Entries of one MAC address share a Station, by which the
 // router counts what one guest may have; an entry keeps its station while it carries flows.
 //
-// Bounds: MAX_ENTRIES in all, MAX_PER_STATION of one MAC address (its own oldest makes room), MAX_INCOMPLETE unresolved, MAX_WAITING packets each, 100 solicitations per second. A full
-// table evicts the oldest unresolved entry, then the entry that was silent for longest and carries no flows.
+// Bounds: MAX_PER_FAMILY of each family, MAX_PER_STATION of one MAC address (its own oldest makes room), MAX_INCOMPLETE
+// unresolved, MAX_WAITING packets each, 100 solicitations per second. A full table evicts the oldest unresolved entry,
+// then the entry that was silent for longest and carries no flows.
+//
+// Nothing here depends on the number of entries. To find who was silent for longest, each family keeps its entries in
+// the order in which they were last looked at: who was heard since then goes to the end when it comes up, LOOKS of them
+// at most for one new entry.
 //
 // The cache knows no messages: `solicit` is given by the IP layer and sends ARP requests (or neighbor solicitations).
 
@@ -29,7 +34,7 @@ import { TYPE_IPV4, TYPE_IPV6 } from '../wire/ethernet.ts';
 export const NeighborState = { Incomplete: 0, Reachable: 1, Probe: 2 } as const;
 export type NeighborState = (typeof NeighborState)[keyof typeof NeighborState];
 
-const MAX_ENTRIES = 1024;
+const MAX_PER_FAMILY = 1024;
 const MAX_PER_STATION = 64;
 const MAX_INCOMPLETE = 256;
 const MAX_WAITING = 3;
@@ -38,13 +43,15 @@ const RETRANS_MS = 1000; // RFC 4861 section 10, RETRANS_TIMER
 const MAX_SOLICITS = 3; // RFC 4861 section 10, MAX_MULTICAST_SOLICIT and MAX_UNICAST_SOLICIT
 const SOLICITS_PER_SECOND = 100;
 const BUCKETS = 1024;
+/** Entries looked at for one that may go. */
+const LOOKS = 64;
 
 /** What has one or more of the addresses: a MAC address, or something not known yet. */
 export class Station {
   /** MAC address as one number; -1: not known. */
   readonly mac: number;
-  /** Entries of it. */
-  entries = 0;
+  /** Entries of it, oldest first. */
+  readonly entries = new Set<Neighbor>();
 
   constructor(mac: number) {
     this.mac = mac;
@@ -81,6 +88,8 @@ export class Neighbor {
   claimed = false;
   waiting: Uint8Array[] = [];
   bucketNext: Neighbor | null = null;
+  /** `heardAt` when it was put where it is in the order of age. */
+  agedAt = 0;
 
   constructor(w0: number, w1: number, w2: number, w3: number) {
     this.w0 = w0;
@@ -108,8 +117,8 @@ export interface NeighborCacheOptions {
 }
 
 export class NeighborCache {
-  /** Entries at most. */
-  readonly capacity = MAX_ENTRIES;
+  /** Entries at most, of both families. */
+  readonly capacity = 2 * MAX_PER_FAMILY;
   private readonly buckets: (Neighbor | null)[] = new Array<Neighbor | null>(BUCKETS).fill(null);
   private readonly clock: Clock;
   private readonly drops: DropCounters;
@@ -120,8 +129,11 @@ export class NeighborCache {
   private readonly stations = new Map<number, Station>();
   /** Entries that are being asked for, INCOMPLETE or PROBE. */
   private readonly pending = new Set<Neighbor>();
-  private incomplete = 0;
-  private entries = 0;
+  /** Entries whose MAC address is not known, in the order in which they became so. */
+  private readonly lacking = new Set<Neighbor>();
+  /** All entries of each family, in the order of age. */
+  private readonly ages4 = new Set<Neighbor>();
+  private readonly ages6 = new Set<Neighbor>();
   private budget = SOLICITS_PER_SECOND;
   private budgetAt = 0;
 
@@ -135,14 +147,18 @@ export class NeighborCache {
   }
 
   get size(): number {
-    return this.entries;
+    return this.ages4.size + this.ages6.size;
+  }
+
+  private agesOf(n: Neighbor): Set<Neighbor> {
+    return n.isIpv4 ? this.ages4 : this.ages6;
   }
 
   /** Entries whose MAC address is not known yet, and the most of them. */
   readonly maxUnresolved = MAX_INCOMPLETE;
 
   get unresolved(): number {
-    return this.incomplete;
+    return this.lacking.size;
   }
 
   private bucket(w0: number, w1: number, w2: number, w3: number): number {
@@ -232,28 +248,28 @@ export class NeighborCache {
   }
 
   private insert(w0: number, w1: number, w2: number, w3: number): Neighbor | null {
-    if ((this.entries >= MAX_ENTRIES || this.incomplete >= MAX_INCOMPLETE) && !this.evict()) {
+    const n = new Neighbor(w0, w1, w2, w3);
+    const ages = this.agesOf(n);
+    const fits = this.lacking.size < MAX_INCOMPLETE || this.evictUnresolved(null);
+    if (!fits || (ages.size >= MAX_PER_FAMILY && !this.evictUnresolved(ages) && !this.evictSilent(ages))) {
       this.drops[Drop.NeighborTableFull]!++;
       return null;
     }
-    const n = new Neighbor(w0, w1, w2, w3);
-    n.station.entries = 1;
+    n.station.entries.add(n);
     const bucket = this.bucket(w0, w1, w2, w3);
     n.bucketNext = this.buckets[bucket] ?? null;
     this.buckets[bucket] = n;
-    this.entries++;
-    this.incomplete++;
+    ages.add(n);
+    this.lacking.add(n);
     return n;
   }
 
   /** Room for one more entry of a station, at the cost of its own oldest; false: all of them carry flows. */
   private makeStationRoom(macHi: number, macLo: number): boolean {
     const station = this.stations.get(macNumber(macHi, macLo));
-    if (station === undefined || station.entries < MAX_PER_STATION) return true;
+    if (station === undefined || station.entries.size < MAX_PER_STATION) return true;
     let victim: Neighbor | null = null;
-    for (const n of this) {
-      if (n.station === station && n.flows === 0 && (victim === null || older(n, victim))) victim = n;
-    }
+    for (const n of station.entries) if (n.flows === 0 && (victim === null || older(n, victim))) victim = n;
     if (victim === null) this.drops[Drop.NeighborTableFull]!++;
     else this.remove(victim);
     return victim !== null;
@@ -262,10 +278,12 @@ export class NeighborCache {
   /** Moves an entry to another station, or (null) out of its own. */
   private attach(n: Neighbor, station: Station | null): void {
     if (n.station === station) return;
-    if (--n.station.entries === 0) this.stations.delete(n.station.mac);
+    const { entries, mac } = n.station;
+    entries.delete(n);
+    if (entries.size === 0) this.stations.delete(mac);
     if (station === null) return;
     n.station = station;
-    station.entries++;
+    station.entries.add(n);
   }
 
   /** The station of a MAC address, made when it is new. */
@@ -279,14 +297,40 @@ export class NeighborCache {
     return station;
   }
 
-  private evict(): boolean {
+  /** Ends the entry that is unresolved for longest, of one family or (null) of any. */
+  private evictUnresolved(ages: Set<Neighbor> | null): boolean {
+    let looks = Math.min(LOOKS, this.lacking.size);
+    for (const n of this.lacking) {
+      if (looks-- === 0) break;
+      if (n.flows === 0 && (ages === null || ages.has(n))) {
+        this.remove(n);
+        return true;
+      }
+      this.lacking.delete(n);
+      this.lacking.add(n);
+    }
+    return false;
+  }
+
+  /** Ends the entry of a family that was silent for longest. */
+  private evictSilent(ages: Set<Neighbor>): boolean {
     let victim: Neighbor | null = null;
-    for (const n of this) {
-      if (n.flows > 0 || (this.incomplete >= MAX_INCOMPLETE && n.resolved)) continue;
-      if (victim === null || older(n, victim)) victim = n;
+    let looks = LOOKS;
+    for (const n of ages) {
+      if (looks-- === 0) break;
+      const isFree = n.flows === 0;
+      if (isFree && (victim === null || n.heardAt < victim.heardAt)) victim = n;
+      if (isFree && n.heardAt === n.agedAt) break; // those behind were heard of later
+      this.toYoungEnd(n, ages);
     }
     if (victim !== null) this.remove(victim);
     return victim !== null;
+  }
+
+  private toYoungEnd(n: Neighbor, ages: Set<Neighbor>): void {
+    n.agedAt = n.heardAt;
+    ages.delete(n);
+    ages.add(n);
   }
 
   private remove(n: Neighbor): void {
@@ -298,8 +342,8 @@ export class NeighborCache {
       if (at !== null) at.bucketNext = n.bucketNext;
     }
     n.bucketNext = null;
-    this.entries--;
-    if (!n.resolved) this.incomplete--;
+    this.agesOf(n).delete(n);
+    this.lacking.delete(n);
     this.dropWaiting(n);
     this.pending.delete(n);
     n.version++;
@@ -307,12 +351,13 @@ export class NeighborCache {
   }
 
   private adopt(n: Neighbor, macHi: number, macLo: number, now: number): void {
-    if (!n.resolved) this.incomplete--;
+    this.lacking.delete(n);
     n.macHi = macHi;
     n.macLo = macLo;
     if (n.flows === 0) this.attach(n, this.stationOf(macHi, macLo));
     n.state = NeighborState.Reachable;
     n.heardAt = now;
+    this.toYoungEnd(n, this.agesOf(n));
     n.claimed = false;
     n.version++;
     this.pending.delete(n);
@@ -370,7 +415,7 @@ export class NeighborCache {
     if (n.resolved) {
       n.state = NeighborState.Incomplete;
       n.version++;
-      this.incomplete++;
+      this.lacking.add(n);
     }
     this.pending.delete(n);
     this.dropWaiting(n);

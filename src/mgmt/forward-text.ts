@@ -45,9 +45,10 @@ function fieldsOf(text: string): string[] {
 /**
  * Parses one forward.
  *
+ * @param everywhere  where a forward without an address listens, as in a forward: IPv6 in brackets
  * @throws VdeError  ERR_VDE_BAD_FORWARD, with what is wrong but not the forward itself
  */
-export function parseForwardText(protocol: 'tcp' | 'udp', text: string): ForwardRule {
+export function parseForwardText(protocol: 'tcp' | 'udp', text: string, everywhere = '0.0.0.0'): ForwardRule {
   const bad = (why: string): never => {
     throw new VdeError('ERR_VDE_BAD_FORWARD', why);
   };
@@ -55,7 +56,7 @@ export function parseForwardText(protocol: 'tcp' | 'udp', text: string): Forward
   if (fields.length < 2 || fields.length > 4) return bad(`it has ${fields.length} fields, not 2 to 4`);
   // Three fields are ADDR:PORT:GUEST when the first looks like an address, else PORT:GUEST:GUESTPORT.
   const withAddress = fields.length === 4 || (fields.length === 3 && /[.[]/.test(fields[0]!));
-  const listenText = withAddress ? fields.shift()! : '0.0.0.0';
+  const listenText = withAddress ? fields.shift()! : everywhere;
   const [hostText, guestText, guestPortText] = fields as [string, string, string?];
 
   const listen = addressOf(listenText);

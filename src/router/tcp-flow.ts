@@ -25,11 +25,19 @@ const LOOPBACK = 0x7f000001;
 /** With less room than this in the send buffer the host socket is paused: what one read usually brings. */
 const READ_ROOM = 64 << 10;
 
+/** Whoever keeps the flows. */
+export interface TcpFlowOwner {
+  /** One side of the flow has ended; perhaps called again for the other. */
+  closing(flow: TcpFlow): void;
+  /** The flow is over. */
+  gone(flow: TcpFlow): void;
+}
+
 export class TcpFlow implements TcpUser {
   readonly context: RouterContext;
   readonly guest: Neighbor;
   private readonly shortage: Shortage;
-  private readonly onGone: (flow: TcpFlow) => void;
+  private readonly owner: TcpFlowOwner;
   /** The guest's side, null once it has ended. */
   conn: TcpConnection | null = null;
   /** The host's side, null once it has ended. */
@@ -44,37 +52,25 @@ export class TcpFlow implements TcpUser {
   private mayFallBack = false;
   private hostPaused = false;
   private hostEnded = false;
-  private guestEnded = false;
   private gone = false;
   /** For management: number of the flow, when it began and last carried something (ms), its two ends and bytes. */
   readonly serial: number;
   readonly openedAt: number;
-  private usedAt: number;
+  usedAt: number;
   private bytesOut = 0;
   private bytesIn = 0;
   private readonly guestEnd = new Endpoint();
   private readonly peerEnd = new Endpoint();
 
-  constructor(
-    context: RouterContext,
-    guest: Neighbor,
-    serial: number,
-    shortage: Shortage,
-    onGone: (flow: TcpFlow) => void,
-  ) {
+  constructor(context: RouterContext, guest: Neighbor, serial: number, shortage: Shortage, owner: TcpFlowOwner) {
     this.context = context;
     this.guest = guest;
     this.shortage = shortage;
-    this.onGone = onGone;
+    this.owner = owner;
     this.serial = serial;
     this.openedAt = this.usedAt = context.wheel.clock.now();
     guest.flows++;
     context.budget.add(guest);
-  }
-
-  /** When a flow of which one side has ended last carried something, monotonic ms; Infinity while both are open. */
-  get closingSince(): number {
-    return this.hostEnded || this.guestEnded || this.conn === null ? this.usedAt : Number.POSITIVE_INFINITY;
   }
 
   /** The flow as management sees it. */
@@ -164,6 +160,7 @@ export class TcpFlow implements TcpUser {
 
   hostEnd(): void {
     this.hostEnded = true;
+    this.owner.closing(this);
     if (this.spill !== null || this.conn === null) return;
     this.conn.end();
     this.context.ip.flushSoon();
@@ -234,7 +231,7 @@ export class TcpFlow implements TcpUser {
   }
 
   peerClosed(): void {
-    this.guestEnded = true;
+    this.owner.closing(this);
     if (this.host !== null) this.host.end();
   }
 
@@ -257,6 +254,7 @@ export class TcpFlow implements TcpUser {
     if (host === null) {
       this.finish();
     } else if (why === 'closed') {
+      this.owner.closing(this);
       this.resumeHost(); // what was written still drains; `closed` or `failed` follows
     } else {
       this.host = null;
@@ -297,7 +295,7 @@ export class TcpFlow implements TcpUser {
     this.syn = null;
     this.guest.flows--;
     this.context.budget.remove(this.guest);
-    this.onGone(this);
+    this.owner.gone(this);
   }
 }
 

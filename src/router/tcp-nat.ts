@@ -11,6 +11,7 @@ import type { HostTcp } from '../host/host-net.ts';
 import type { Neighbor, Station } from '../ip/index.ts';
 import type { TcpConnection } from '../tcp/index.ts';
 import * as ipv4 from '../wire/ipv4.ts';
+import { ClosingFlows } from './closing-flows.ts';
 import type { RouterContext } from './context.ts';
 import type { FlowDonor } from './flow-budget.ts';
 import { admitsGuest, type FlowFilter, type FlowPage, type FlowView } from './flow-view.ts';
@@ -18,27 +19,23 @@ import { Destination } from './policy.ts';
 import { PolicyProtocol } from './policy-rules.ts';
 import { presentAs } from './presentable.ts';
 import { Shortage } from './shortage.ts';
-import { TcpFlow } from './tcp-flow.ts';
+import { TcpFlow, type TcpFlowOwner } from './tcp-flow.ts';
 
 /** A TCP service of the router itself at one of its addresses: takes the deferred connection, or gives false. */
 export type LocalTcpService = (conn: TcpConnection, p: Packet) => boolean;
 
-/** A flow of which one side has ended, and that carried nothing for so long, may be ended to make room. */
-const CLOSING_IDLE_MS = 10_000;
-
-export class TcpNat implements PacketHandler, FlowDonor {
+export class TcpNat implements PacketHandler, FlowDonor, TcpFlowOwner {
   /** Tried first for connections to own addresses. */
   localService: LocalTcpService | null = null;
   private readonly context: RouterContext;
   private readonly flows = new Set<TcpFlow>();
   private readonly to = new Destination();
   private nextSerial = 1;
-  private readonly onGone: (flow: TcpFlow) => void;
+  private readonly closingFlows = new ClosingFlows();
   private readonly shortage = new Shortage();
 
   constructor(context: RouterContext) {
     this.context = context;
-    this.onGone = (flow) => this.flows.delete(flow);
     context.tcp.onIncoming = (conn, p) => this.incoming(conn, p);
   }
 
@@ -69,17 +66,20 @@ export class TcpNat implements PacketHandler, FlowDonor {
   }
 
   give(guest: Station | null): boolean {
-    let longest: TcpFlow | null = null;
-    let since = this.context.wheel.clock.now() - CLOSING_IDLE_MS;
-    for (const flow of this.flows) {
-      if ((guest !== null && flow.guest.station !== guest) || flow.closingSince > since) continue;
-      longest = flow;
-      since = flow.closingSince;
-    }
-    if (longest === null) return false;
+    const flow = this.closingFlows.idle(guest, this.context.wheel.clock.now());
+    if (flow === null) return false;
     this.context.drops[Drop.TcpClosingEvicted]!++;
-    longest.abort();
+    flow.abort();
     return true;
+  }
+
+  closing(flow: TcpFlow): void {
+    if (this.flows.has(flow)) this.closingFlows.add(flow);
+  }
+
+  gone(flow: TcpFlow): void {
+    this.flows.delete(flow);
+    this.closingFlows.delete(flow);
   }
 
   packet(p: Packet): void {
@@ -156,7 +156,7 @@ export class TcpNat implements PacketHandler, FlowDonor {
   }
 
   private newFlow(guest: Neighbor): TcpFlow {
-    return new TcpFlow(this.context, guest, this.nextSerial++, this.shortage, this.onGone);
+    return new TcpFlow(this.context, guest, this.nextSerial++, this.shortage, this);
   }
 
   /** The source that the guest sees for a client: its own, or the gateway with a port that is free. */

@@ -3,7 +3,7 @@
 // Families   an IPv6 guest's port has a mapping for IPv6 destinations and one for each prefix by which it reaches IPv4
 //            ones: a socket has one family, and answers come from the prefix that was written.
 // Mapping    endpoint-independent (RFC 4787 REQ-1): all datagrams of one guest port leave by the same host socket, which
-//            has the guest's own port number when that is free (port preservation).
+//            has the guest's own port number when that is free (port preservation), else one of the same parity (REQ-4).
 // Filtering  endpoint-independent (REQ-8): a datagram from anybody to that socket goes to the guest; udp-peers.ts has the
 //            stricter modes.
 // Loopback   what the guest sends to the gateway goes to the host's loopback interface, and answers from there come from
@@ -191,7 +191,7 @@ export class UdpNat implements PacketHandler {
     const key = Int32Array.of(p.src0, p.src1, p.src2, p.src3, 0, 0, family, target.via, port);
     const flow = new UdpMapping(this, guest, key, port);
     flow.to.copy(target);
-    flow.socket = host.openUdp(target.isIpv4 ? 4 : 6, port >= 1024 ? port : 0, flow);
+    flow.socket = host.openUdp(target.isIpv4 ? 4 : 6, port, flow);
     this.flows.add(flow, flow.idleMs);
     return flow;
   }

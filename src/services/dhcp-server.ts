@@ -41,6 +41,7 @@ import { type AddressProbe, type DhcpServerOptions, hardwareKey, makeConfig, mak
 import { HostNames } from './host-names.ts';
 import { type Holder, type LeasePool, LeaseState, macNumber } from './lease-pool.ts';
 import type { LeaseRecord, LeaseStore } from './lease-store.ts';
+import { PortShares } from './port-shares.ts';
 import { MacRateLimit, TokenBucket } from './rate-limit.ts';
 
 export type { DhcpReply } from './dhcp-reply.ts';
@@ -103,7 +104,7 @@ export class DhcpServer {
   private readonly drops: DropCounters;
   private readonly send: (reply: DhcpReply) => void;
   private readonly probe: AddressProbe | null;
-  private readonly portOf: ((macHi: number, macLo: number) => number) | null;
+  private readonly ports: PortShares | null;
   private readonly defaultHostname: string;
   private readonly names: HostNames;
   /** Hardware addresses of the configured hosts. */
@@ -123,7 +124,7 @@ export class DhcpServer {
     this.drops = options.drops;
     this.send = options.reply;
     this.probe = options.probe ?? null;
-    this.portOf = options.portOf ?? null;
+    this.ports = options.portOf === undefined ? null : new PortShares(this.pool, options.portOf);
     this.defaultHostname = options.hostname ?? '';
     this.names = new HostNames(this.pool, options.reservedNames ?? []);
     for (const { address, name } of options.hosts ?? []) {
@@ -309,12 +310,8 @@ export class DhcpServer {
    */
   private hasItsShare({ macHi, macLo }: Client): boolean {
     if (this.pool.heldBy(macHi, macLo) >= LEASES_PER_MAC) return true;
-    const { portOf } = this;
-    const port = portOf === null ? -1 : portOf(macHi, macLo);
-    if (portOf === null || port < 0) return false;
-    let held = 0;
-    for (const [hi, lo, count] of this.pool.stations()) if (portOf(hi, lo) === port) held += count;
-    return held >= Math.max(LEASES_PER_MAC, this.pool.size >> 1);
+    const limit = Math.max(LEASES_PER_MAC, this.pool.size >> 1);
+    return this.ports !== null && !this.ports.take(macHi, macLo, limit, this.clock.now());
   }
 
   private offer(i: number, m: DhcpMessage): Drop {

@@ -314,7 +314,7 @@ export class Switch implements Ingress {
     counters.rxBytes += len;
     const member = port.native;
     if (
-      port.screens !== 0 ||
+      (port.screens !== 0 && (port.screens !== Screen.Guard || !this.guard.ignores(b, off, len))) ||
       member === null ||
       member.state !== PortState.Forwarding ||
       ethernet.type(b, off) === ethernet.TYPE_VLAN

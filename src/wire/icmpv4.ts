@@ -1,17 +1,14 @@
 // Internet Control Message Protocol for IPv4, RFC 792, RFC 1122 section 3.2.2, RFC 1191, RFC 1812 section 4.3.
 //
-//    0      1      2             4                           8
-//   +------+------+-------------+---------------------------+------------------------
-//   | type | code | checksum    | echo: id, sequence        | echo: data
-//   |      |      |             | error: 0, MTU or pointer  | error: quoted packet, IP header first
-//   +------+------+-------------+---------------------------+------------------------
+// The form that both families share is in icmp-message.ts.
 
 import { Drop, dropLabel } from '../core/drop.ts';
-import { putU16, putU32, u16, u32 } from './bytes.ts';
+import { putU16, u16 } from './bytes.ts';
 import { finish, partial } from './checksum.ts';
+import { code, echoText, HEADER_LEN, putEcho, putError, type } from './icmp-message.ts';
 import { HEADER_LEN as IPV4_HEADER_LEN, MIN_REASSEMBLY } from './ipv4.ts';
 
-export const HEADER_LEN = 8;
+export { checksum, code, echoId, echoSeq, HEADER_LEN, payload, rest, type } from './icmp-message.ts';
 
 export const TYPE_ECHO_REPLY = 0;
 export const TYPE_UNREACHABLE = 3;
@@ -51,18 +48,8 @@ export function check(b: Uint8Array, o: number, end: number): Drop {
   return partial(b, o, end - o, 0) === 0xffff ? Drop.None : Drop.IcmpBadChecksum;
 }
 
-export const type = (b: Uint8Array, o: number): number => b[o]!;
-export const code = (b: Uint8Array, o: number): number => b[o + 1]!;
-export const checksum = (b: Uint8Array, o: number): number => u16(b, o + 2);
-/** Echo and echo reply: identifier and sequence number. */
-export const echoId = (b: Uint8Array, o: number): number => u16(b, o + 4);
-export const echoSeq = (b: Uint8Array, o: number): number => u16(b, o + 6);
 /** Fragmentation needed: MTU of the next hop, bytes; 0 from routers older than RFC 1191. */
 export const nextHopMtu = (b: Uint8Array, o: number): number => u16(b, o + 6);
-/** The second word of the header as it is, unsigned. */
-export const rest = (b: Uint8Array, o: number): number => u32(b, o + 4);
-/** Offset of the echo data or of the quoted packet. */
-export const payload = (_b: Uint8Array, o: number): number => o + HEADER_LEN;
 
 /** True for the types that report on another packet, about which no error is ever sent (RFC 1122 3.2.2). */
 export function isError(type: number): boolean {
@@ -84,10 +71,7 @@ export function isError(type: number): boolean {
  * @param len  header and data, bytes, 8 or more
  */
 export function writeEcho(b: Uint8Array, o: number, type: number, id: number, seq: number, len: number): void {
-  b[o] = type;
-  b[o + 1] = 0;
-  putU16(b, o + 4, id);
-  putU16(b, o + 6, seq);
+  putEcho(b, o, type, id, seq);
   writeChecksum(b, o, len);
 }
 
@@ -115,10 +99,7 @@ export function writeError(
   to: number,
 ): number {
   const len = errorLen(to - from);
-  b[o] = type;
-  b[o + 1] = code;
-  putU32(b, o + 4, rest);
-  for (let i = HEADER_LEN; i < len; i++) b[o + i] = original[from + i - HEADER_LEN]!;
+  putError(b, o, len, type, code, rest, original, from);
   writeChecksum(b, o, len);
   return len;
 }
@@ -150,9 +131,9 @@ function describe(b: Uint8Array, o: number, end: number): string {
   const c = code(b, o);
   switch (type(b, o)) {
     case TYPE_ECHO:
-      return `echo id ${echoId(b, o)} seq ${echoSeq(b, o)} len ${end - o - HEADER_LEN}`;
+      return echoText('echo', b, o, end);
     case TYPE_ECHO_REPLY:
-      return `echo reply id ${echoId(b, o)} seq ${echoSeq(b, o)} len ${end - o - HEADER_LEN}`;
+      return echoText('echo reply', b, o, end);
     case TYPE_UNREACHABLE:
       if (c === CODE_FRAGMENTATION_NEEDED) return `unreachable (fragmentation needed, mtu ${nextHopMtu(b, o)})`;
       return `unreachable (${UNREACHABLE[c] ?? `code ${c}`})`;

@@ -1,19 +1,25 @@
 // Internet Control Message Protocol for IPv6, RFC 4443.
 //
-//    0      1      2             4                           8
-//   +------+------+-------------+---------------------------+------------------------
-//   | type | code | checksum    | echo: id, sequence        | echo: data
-//   |      |      |             | error: 0, MTU or pointer  | error: quoted packet, IPv6 header first
-//   +------+------+-------------+---------------------------+------------------------
-//
-// The checksum covers a pseudo-header: every function that sums is given the partial sum of its addresses and protocol.
+// The form that both families share is in icmp-message.ts. The checksum covers a pseudo-header: every function that sums
+// is given the partial sum of its addresses and protocol.
 
 import { Drop, dropLabel } from '../core/drop.ts';
-import { putU16, putU32, u16, u32 } from './bytes.ts';
+import { putU16 } from './bytes.ts';
 import { finish, partial, partialAdd } from './checksum.ts';
+import { code, echoText, HEADER_LEN, putError, rest, type } from './icmp-message.ts';
 import { HEADER_LEN as IPV6_HEADER_LEN, MIN_MTU } from './ipv6.ts';
 
-export const HEADER_LEN = 8;
+export {
+  checksum,
+  code,
+  echoId,
+  echoSeq,
+  HEADER_LEN,
+  payload,
+  putEcho as writeEcho,
+  rest,
+  type,
+} from './icmp-message.ts';
 
 export const TYPE_UNREACHABLE = 1;
 export const TYPE_TOO_BIG = 2;
@@ -62,17 +68,6 @@ export function check(b: Uint8Array, o: number, end: number, pseudoSum: number):
   return partial(b, o, end - o, partialAdd(pseudoSum, end - o)) === 0xffff ? Drop.None : Drop.IcmpBadChecksum;
 }
 
-export const type = (b: Uint8Array, o: number): number => b[o]!;
-export const code = (b: Uint8Array, o: number): number => b[o + 1]!;
-export const checksum = (b: Uint8Array, o: number): number => u16(b, o + 2);
-/** Echo and echo reply: identifier and sequence number. */
-export const echoId = (b: Uint8Array, o: number): number => u16(b, o + 4);
-export const echoSeq = (b: Uint8Array, o: number): number => u16(b, o + 6);
-/** The second word of the header, unsigned: MTU of a packet-too-big, pointer of a parameter problem. */
-export const rest = (b: Uint8Array, o: number): number => u32(b, o + 4);
-/** Offset of the echo data or of the quoted packet. */
-export const payload = (_b: Uint8Array, o: number): number => o + HEADER_LEN;
-
 /** True for the types that report on another packet, about which no error is ever sent (RFC 4443 section 2.4 (e.1)). */
 export const isError = (type: number): boolean => type < 128;
 
@@ -100,19 +95,8 @@ export function writeError(
   to: number,
 ): number {
   const len = errorLen(to - from);
-  b[o] = type;
-  b[o + 1] = code;
-  putU32(b, o + 4, rest);
-  for (let i = HEADER_LEN; i < len; i++) b[o + i] = original[from + i - HEADER_LEN]!;
+  putError(b, o, len, type, code, rest, original, from);
   return len;
-}
-
-/** Writes the header of an echo or echo reply, but for its checksum, before data that is in place. */
-export function writeEcho(b: Uint8Array, o: number, type: number, id: number, seq: number): void {
-  b[o] = type;
-  b[o + 1] = 0;
-  putU16(b, o + 4, id);
-  putU16(b, o + 6, seq);
 }
 
 /** Sums the message of `len` bytes at `o` and fills in the checksum. */
@@ -152,9 +136,9 @@ function describe(b: Uint8Array, o: number, end: number): string {
   const t = type(b, o);
   switch (t) {
     case TYPE_ECHO:
-      return `echo id ${echoId(b, o)} seq ${echoSeq(b, o)} len ${end - o - HEADER_LEN}`;
+      return echoText('echo', b, o, end);
     case TYPE_ECHO_REPLY:
-      return `echo reply id ${echoId(b, o)} seq ${echoSeq(b, o)} len ${end - o - HEADER_LEN}`;
+      return echoText('echo reply', b, o, end);
     case TYPE_UNREACHABLE:
       return `unreachable (${UNREACHABLE[c] ?? `code ${c}`})`;
     case TYPE_TOO_BIG:

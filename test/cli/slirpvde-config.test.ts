@@ -22,6 +22,7 @@ test('without options: the defaults of the original', (t) => {
     group: null,
     mode: null,
     embeddedSwitch: true,
+    guard: 'warn',
     networks: {
       ipv4: [{ address: 0x0a000202, network: 0x0a000200, prefixLen: 24, mask: 0xffffff00 }],
       ipv6: [],
@@ -44,6 +45,7 @@ test('without options: the defaults of the original', (t) => {
     udpFilter: 'any',
     udpTimeouts: 'short',
     mgmt: null,
+    forwardBind: '0.0.0.0',
     forwards: [],
     displays: [],
     unixForwards: [],
@@ -128,6 +130,7 @@ test('the remaining options', (t) => {
     group: 'kvm',
     mode: 0o660,
     embeddedSwitch: false,
+    guard: 'warn',
     hostLoopback: false,
     mtu: 9216,
     capture: '/home/me/c.pcapng',
@@ -385,6 +388,20 @@ test('start-up text: the lines of the original', (t) => {
     '                   DNS         =8.8.8.8',
     '                   vde switch  =/tmp/vde.ctl',
   ]);
+});
+
+test('--forward-bind: where forwards listen that name no address', (t) => {
+  const at = (line: string): string[] => config(line).forwards.map(({ listen }) => String(listen));
+  t.deepEqual(at('-L 80:10.0.2.15:80 -U 53:10.0.2.15:53'), ['0.0.0.0:80', '0.0.0.0:53']);
+  t.deepEqual(at('--forward-bind 127.0.0.1 -L 80:10.0.2.15:80 -U 192.0.2.1:53:10.0.2.15:53'), [
+    '127.0.0.1:80',
+    '192.0.2.1:53',
+  ]);
+  t.deepEqual(at('--forward-bind ::1 -L 80:10.0.2.15:80'), ['[::1]:80']);
+  const state = { socket: '/s', role: 'joined', displays: [], pingProblem: null } as const;
+  const { forwards } = config('--forward-bind 127.0.0.1 -L 80:10.0.2.15:80');
+  t.false(stateLines(config(''), { ...state, forwards }).some((line) => line.includes('all addresses')));
+  t.throws(() => config('--forward-bind localhost'), { message: /--forward-bind.*'localhost' is not an IP address/ });
 });
 
 test('start-up text: what guests reach, and how they join', (t) => {

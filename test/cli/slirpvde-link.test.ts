@@ -19,7 +19,7 @@ import { portAllocator, Switch } from '../../src/switch/index.ts';
 import { frameSummary } from '../../src/wire/summary.ts';
 import { Recorder, tempDir, until } from '../link/support.ts';
 import { run } from '../native/support.ts';
-import { arpFrame } from '../support/guest-frames.ts';
+import { arpFrame, BROADCAST_MAC, udpFrame } from '../support/guest-frames.ts';
 
 async function start(t: ExecutionContext, line: string) {
   const lines: string[] = [];
@@ -68,6 +68,44 @@ for (const joined of [false, true]) {
     await reaches(dgram, '10.0.2.23', '02:00:00:00:00:23');
     await service.close();
     t.false(existsSync(q) || existsSync(ours));
+  });
+}
+
+for (const { mode, arrives } of [
+  { mode: 'warn', arrives: true },
+  { mode: 'enforce', arrives: false },
+  { mode: 'off', arrives: true },
+] as const) {
+  test(`--guard ${mode}: false ARP, DHCP servers and routers among the guests of our own switch`, async (t) => {
+    const dir = tempDir(t);
+    const ctl = join(dir, 'ctl');
+    const { service, lines } = await start(t, `-s ${ctl}${mode === 'warn' ? '' : ` --guard ${mode}`}`);
+    const memory = new FrameMemory();
+    const [liar, other] = [
+      await VdeClient.connect({ path: ctl, description: 'liar', memory }),
+      await VdeClient.connect({ path: ctl, description: 'other', memory }),
+    ];
+    t.teardown(() => Promise.all([liar.close(), other.close()]));
+    if (arrives) await reaches(other, '10.0.2.22', '02:00:00:00:00:22'); // else nobody has given it that address
+    const sink = new Recorder();
+    other.attach(sink);
+    const srcMac = '02:00:00:00:00:66';
+    const false_ = [
+      ...['10.0.2.2', '10.0.2.3', '10.0.2.255'].map((spa) => arpFrame({ op: 2, srcMac, spa, tpa: '10.0.2.22' })),
+      udpFrame({ srcMac, dstMac: BROADCAST_MAC, src: '10.0.2.66', dst: '255.255.255.255', sport: 67, dport: 68 }),
+    ];
+    for (const f of [...false_, arpFrame({ srcMac, spa: '10.0.2.66', tpa: '10.0.2.22' })])
+      liar.tx.frame(f, 0, f.length);
+    liar.tx.flush();
+    const seen = (): number => sink.frames.filter((f) => f[11] === 0x66).length;
+    if (arrives) await until(() => seen() > false_.length, 'what the liar sent');
+    const told = lines.filter((line) => /port \d+: (seen|dropped): ARP/.test(line));
+    if (arrives) t.is(told.length, mode === 'warn' ? 1 : 0, lines.join('\n'));
+    else {
+      await until(() => lines.some((line) => /port \d+: dropped: ARP/.test(line)), 'the line in the log');
+      t.is(seen(), 0);
+    }
+    await service.close();
   });
 }
 

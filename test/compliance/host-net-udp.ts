@@ -73,6 +73,21 @@ export function udpTests(name: string, open: OpenHost): void {
     t.deepEqual(user.failures, []);
   });
 
+  test(`${name}: a port that is taken, or below 1024, is replaced by another of the same parity (RFC 4787 REQ-3, REQ-4)`, (t) => {
+    const host = open(t);
+    const user = new UdpRecorder();
+    const wanted = host.openUdp(4, 0, user).localPort;
+    const ports = [wanted];
+    for (let i = 0; i < 20; i++) ports.push(host.openUdp(4, wanted, user).localPort);
+    t.is(new Set(ports).size, ports.length, 'no port is given twice');
+    t.true(ports.every((port) => port % 2 === wanted % 2));
+    for (const low of [68, 123, 1, 1023]) {
+      const port = host.openUdp(4, low, user).localPort;
+      t.true(port >= 1024 && port % 2 === low % 2, `${low} became ${port}`);
+    }
+    t.deepEqual(user.failures, []);
+  });
+
   test(`${name}: datagrams of 65507 bytes pass, longer ones fail with their destination`, async (t) => {
     const { socket, at } = await udpPeer(t);
     socket.on('message', (b, from) => socket.send(b, from.port, from.address));

@@ -97,6 +97,21 @@ for (const kind of SWITCHES) {
       t.deepEqual(await scan('-p', '9', SILENT), ['9 open|filtered']);
     });
 
+    suite.test('nmap -O: sequence numbers are hard to foresee', ['nmap'], async (t, lab) => {
+      await lab.guest.dhcp();
+      // It needs an open and a closed port, and six connections a tenth of a second apart.
+      const nmap = ['nmap', '-n', '-Pn', '-O', '-v', '--max-os-tries', '1', '-p', '9,80', SERVER];
+      const found: number[] = [];
+      for (let tries = 0; tries < 3 && !found.some((n) => n >= 200); tries++) {
+        const text = await lab.guest.must(nmap, { timeoutMs: 60_000 });
+        found.push(Number(/Sequence Prediction: Difficulty=(\d+)/.exec(text)?.[1] ?? -1));
+      }
+      t.true(
+        found.some((n) => n >= 200),
+        found.join(),
+      );
+    });
+
     suite.test(
       'nmap over 3,000 ports: descriptors are bounded and given back',
       ['nmap', 'curl', 'dig'],

@@ -83,7 +83,7 @@ test('showinfo tells what is in use and the bounds', async (t) => {
     'icmp flows       0 of 125',
     'forward clients  0 of 4096, forwards 0, ports 0 of 1024, waiting 0 of 256',
     'descriptors      30 of 1024, of flows 2 of 1000, 250 for one guest of several; guests with flows 1',
-    'neighbors        1 of 1024, incomplete 0 of 256',
+    'neighbors        1 of 2048, incomplete 0 of 256',
     'reassembly       0 of 1024, 0.0 MiB of 4.0 MiB',
     'leases           0 of 240, aside 0',
     'dns              queries 0 answers 0 failed 0 waiting 0 upstreams 198.51.100.53:53',

@@ -331,7 +331,7 @@ export class FakeHostNet implements HostNet {
 
   openUdp(family: 4 | 6, preferredPort: number, user: HostUdpUser): FakeUdp {
     const inUse = this.udp.some((s) => !s.closed && s.family === family && s.localPort === preferredPort);
-    const free = preferredPort !== 0 && !inUse && !this.takenPorts.has(preferredPort);
+    const free = preferredPort >= 1024 && !inUse && !this.takenPorts.has(preferredPort);
     const socket = new FakeUdp(family, preferredPort, free ? preferredPort : this.ephemeral(), user);
     this.udp.push(socket);
     return socket;

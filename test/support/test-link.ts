@@ -13,6 +13,8 @@ export class TestLink implements Link {
   readonly sent: Uint8Array[] = [];
   private readonly queued: Uint8Array[] = [];
   private sink: FrameSink | null = null;
+  /** What frames are lent in, again and again: allocating it anew for each costs more than all else. */
+  private loan = Buffer.alloc(2048);
   readonly tx: FrameSink = {
     frame: (b, off, len) => {
       this.queued.push(copyBytes(b, off, off + len));
@@ -33,10 +35,14 @@ export class TestLink implements Link {
   /** One wake-up with these frames. */
   receive(...frames: Uint8Array[]): void {
     for (const f of frames) {
-      const b = Buffer.alloc(f.length + 6, 0xee); // foreign memory, with bytes around that must not matter
+      const len = f.length;
+      if (this.loan.length < len + 6) this.loan = Buffer.alloc(2 * len);
+      const b = this.loan; // foreign memory, with bytes around that must not matter
+      b.fill(0xee, 0, 2);
       b.set(f, 2);
-      this.sink!.frame(b, 2, f.length);
-      b.fill(0xdd); // the loan is over
+      b.fill(0xee, 2 + len, 6 + len);
+      this.sink!.frame(b, 2, len);
+      b.fill(0xdd, 0, 6 + len); // the loan is over
     }
     this.sink!.flush();
   }

@@ -5,7 +5,7 @@ import type { GuardKind, GuardMode, Switch } from '../../src/switch/index.ts';
 import * as bpdu from '../../src/wire/bpdu.ts';
 import { partial, partialAdd, pseudoWords } from '../../src/wire/checksum.ts';
 import * as dhcp from '../../src/wire/dhcpv4.ts';
-import { arpFrame, echoFrame, udpFrame } from '../support/guest-frames.ts';
+import { arpFrame, echoFrame, tcpFrame, udpFrame } from '../support/guest-frames.ts';
 import { ALL, type FakeLink, frame, setUp } from './support.ts';
 
 const MACS = ['', '02:00:00:00:00:01', '02:00:00:00:00:02', '02:00:00:00:00:03'] as const;
@@ -143,6 +143,16 @@ test('ARP: another sender than the frame, impossible addresses and malformed mes
   t.false(passes(links, 1, 2, reply(MACS[1], '10.0.2.15').subarray(0, 30)));
   t.true(passes(links, 1, 2, reply(MACS[1], '0.0.0.0')), 'a probe');
   t.is(drops(sw, 1, 'GuardArp'), 4);
+});
+
+test('TCP is nothing for the guard while sources are not watched', (t) => {
+  const { sw, links } = guarded({ arp: 'enforce', dhcp: 'enforce', ra: 'enforce', bpdu: 'enforce' });
+  const segment = tcpFrame({ srcMac: MACS[1], dstMac: MACS[2], dst: '192.0.2.1', sport: 1, dport: 2, flags: 'A' });
+  t.true(passes(links, 1, 2, segment));
+  const server = dhcpReply(2, 0x0a00020f, dhcp.OFFER, 600, MACS[1]);
+  t.false(passes(links, 1, 2, server));
+  sw.guard.setMode('source', 'enforce');
+  t.false(passes(links, 1, 2, segment), 'now they are');
 });
 
 test('warn counts and lets pass', (t) => {

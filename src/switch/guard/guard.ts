@@ -43,6 +43,10 @@ export interface GuardHost {
 }
 
 const DHCPV6_SERVER = 547;
+/** Protocol of an IPv4 packet and next header of an IPv6 one, bytes from the start of the frame. */
+const PROTOCOL_AT = 23;
+const NEXT_HEADER_AT = 20;
+const TCP = 6;
 const FIRST_MULTICAST = 224 * 2 ** 24;
 const ROUTER_SOLICITATION = 133;
 const ROUTER_ADVERTISEMENT = 134;
@@ -57,11 +61,17 @@ const MLD2_REPORT = 143;
 /** An IPv6 address is bound for an hour from its duplicate address detection, and while its owner sends. */
 const OBSERVED_SEC = 3600;
 const LEASE_MIN_SEC = 60;
+/** Between two calls of `onObjection`. */
+const TELL_MS = 1000;
 
 export class Guard {
   readonly bindings: BindingTable;
   /** A BPDU that the guard drops also closes its port, until that is enabled again. */
   closesPorts = false;
+  /** Hears of what is objected to, once a second at most. */
+  onObjection: ((port: Port, reason: Drop) => void) | null = null;
+  private watchesSources = false;
+  private toldAt = Number.NEGATIVE_INFINITY;
   private readonly host: GuardHost;
   private readonly modes: Record<GuardKind, GuardMode> = {
     bpdu: 'off',
@@ -83,6 +93,7 @@ export class Guard {
 
   setMode(kind: GuardKind, mode: GuardMode): void {
     this.modes[kind] = mode;
+    this.watchesSources = this.modes.source !== 'off';
     this.host.changed();
   }
 
@@ -91,6 +102,14 @@ export class Guard {
     const { bpdu, arp: neighbors, dhcp: servers, ra, source } = this.modes;
     if (neighbors !== 'off' || source !== 'off') return true;
     return !port.trusted && (bpdu !== 'off' || servers !== 'off' || ra !== 'off');
+  }
+
+  /** Whether an untagged frame is one that no guard looks into: TCP, while sources are not watched. */
+  ignores(b: Uint8Array, off: number, len: number): boolean {
+    if (this.watchesSources || len <= PROTOCOL_AT) return false;
+    const type = ethernet.type(b, off);
+    if (type === ethernet.TYPE_IPV4) return b[off + PROTOCOL_AT] === TCP;
+    return type === ethernet.TYPE_IPV6 && b[off + NEXT_HEADER_AT] === TCP;
   }
 
   /** A BPDU has come in by a port; false when it is to be dropped, counted. */
@@ -132,7 +151,15 @@ export class Guard {
   private object(kind: GuardKind, port: Port, reason: Drop): boolean {
     const enforced = this.modes[kind] === 'enforce';
     (enforced ? port.drops : port.warnings)[reason]!++;
+    if (this.onObjection !== null) this.tell(port, reason);
     return !enforced;
+  }
+
+  private tell(port: Port, reason: Drop): void {
+    const now = this.host.clock.now();
+    if (now - this.toldAt < TELL_MS) return;
+    this.toldAt = now;
+    this.onObjection!(port, reason);
   }
 
   // ---- ARP

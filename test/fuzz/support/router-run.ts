@@ -10,6 +10,7 @@
 
 import { endpointIpv4, parseEndpoint, parseIpv4, parseIpv4Network } from '../../../src/core/address.ts';
 import { Drop, dropLabel } from '../../../src/core/drop.ts';
+import type { IcmpReport } from '../../../src/host/host-net.ts';
 import type { RouterOptions } from '../../../src/router/index.ts';
 import { MemoryLeaseStore, type TftpFile } from '../../../src/services/index.ts';
 import * as arp from '../../../src/wire/arp.ts';
@@ -182,19 +183,14 @@ export class RouterRun {
     const u = host.udp.length === 0 ? undefined : host.udp[index % host.udp.length]!;
     const ping = host.pings.length === 0 ? undefined : host.pings[index % host.pings.length]!;
     const errno = ERRNOS[extra % ERRNOS.length]!;
-    const data = (): Uint8Array => new Uint8Array(extra % 4000).fill(extra);
-    const report = {
-      type: [3, 11, 5, 0][extra & 3]!,
-      code: extra % 16,
-      mtu: extra % 1600,
-      offender: extra & 1 ? null : WORLD,
-    };
     switch (n & 31) {
       case 0:
       case 1:
       case 2:
       case 3:
-        for (const each of host.tcp.slice(-3)) if (each.state === 'connecting') each.connect();
+        for (let i = Math.max(0, host.tcp.length - 3); i < host.tcp.length; i++) {
+          if (host.tcp[i]!.state === 'connecting') host.tcp[i]!.connect();
+        }
         break;
       case 4:
         s?.fail(errno);
@@ -204,7 +200,7 @@ export class RouterRun {
       case 7:
       case 8:
       case 9:
-        if (s?.state === 'connected') s.data(data());
+        if (s?.state === 'connected') s.data(new Uint8Array(extra % 4000).fill(extra));
         break;
       case 10:
         if (s?.state === 'connected') s.eof();
@@ -225,7 +221,7 @@ export class RouterRun {
         u?.deliver(extra & 1 ? WORLD : extra & 2 ? LOOPBACK : CLIENTS[0]!, new Uint8Array(extra % 3000));
         break;
       case 17:
-        u?.fail(errno, extra & 64 ? WORLD : (u.sent.at(-1)?.to ?? null), extra & 128 ? undefined : report);
+        u?.fail(errno, extra & 64 ? WORLD : (u.sent.at(-1)?.to ?? null), extra & 128 ? undefined : reportOf(extra));
         break;
       case 18:
       case 19:
@@ -233,7 +229,7 @@ export class RouterRun {
         if (ping !== undefined && ping.sent.length > 0) ping.reply();
         break;
       case 21:
-        ping?.fail(errno, report);
+        ping?.fail(errno, reportOf(extra));
         break;
       case 22:
       case 23:
@@ -264,29 +260,39 @@ export class RouterRun {
   }
 
   private wellFormed(f: Uint8Array): void {
-    const fail = (what: string): never => {
-      throw new Error(`the router sent ${what}: ${Buffer.from(f.subarray(0, 80)).toString('hex')}`);
-    };
-    if (f.length > L3 + this.mtu) fail(`${f.length} bytes over an MTU of ${this.mtu}`);
-    if (f.length < L3 || ethernet.isGroupSrc(f, 0)) fail('a bad Ethernet header');
+    if (f.length > L3 + this.mtu) malformed(f, `${f.length} bytes over an MTU of ${this.mtu}`);
+    if (f.length < L3 || ethernet.isGroupSrc(f, 0)) malformed(f, 'a bad Ethernet header');
     if (u16(f, 12) === ethernet.TYPE_ARP) {
-      if (arp.check(f, L3, f.length) !== Drop.None) fail('bad ARP');
+      if (arp.check(f, L3, f.length) !== Drop.None) malformed(f, 'bad ARP');
       return;
     }
     const why = ipv4.check(f, L3, f.length);
-    if (why !== Drop.None) fail(dropLabel(why));
+    if (why !== Drop.None) malformed(f, dropLabel(why));
     const l4 = L3 + ipv4.headerLen(f, L3);
     const end = L3 + ipv4.totalLen(f, L3);
     if (ipv4.isFragment(f, L3)) return;
     const protocol = ipv4.protocol(f, L3);
     const pseudo = checksum.pseudoIpv4(ipv4.src(f, L3), ipv4.dst(f, L3), protocol);
     if (protocol === ipv4.PROTO_TCP) {
-      if (tcp.check(f, l4, end) !== Drop.None || !tcp.checksumOk(f, l4, end, pseudo)) fail('a bad segment');
+      if (tcp.check(f, l4, end) !== Drop.None || !tcp.checksumOk(f, l4, end, pseudo)) malformed(f, 'a bad segment');
     } else if (protocol === ipv4.PROTO_UDP) {
-      if (udp.check(f, l4, end) !== Drop.None || !udp.checksumOk(f, l4, pseudo)) fail('a bad datagram');
-    } else if (icmp.check(f, l4, end) !== Drop.None) fail('bad ICMP');
+      if (udp.check(f, l4, end) !== Drop.None || !udp.checksumOk(f, l4, pseudo)) malformed(f, 'a bad datagram');
+    } else if (icmp.check(f, l4, end) !== Drop.None) malformed(f, 'bad ICMP');
   }
 }
+
+/** Fails the run. No closure: each would cost a call for its name, for every frame. */
+function malformed(f: Uint8Array, what: string): never {
+  throw new Error(`the router sent ${what}: ${Buffer.from(f.subarray(0, 80)).toString('hex')}`);
+}
+
+/** What the host tells of an ICMP error, chosen by a number. */
+const reportOf = (n: number): IcmpReport => ({
+  type: [3, 11, 5, 0][n & 3]!,
+  code: n % 16,
+  mtu: n % 1600,
+  offender: n & 1 ? null : WORLD,
+});
 
 function within(what: string, used: number, limit: number): void {
   if (used > limit) throw new Error(`${used} ${what}, the limit is ${limit}`);
