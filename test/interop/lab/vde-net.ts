@@ -162,31 +162,21 @@ export class VdeNet {
     return new OwnSwitch(name, sw, server);
   }
 
-  /** Joins two switches by given ports; one that is ours holds the cable itself, between Debian's it is dpipe. */
-  async cable(a: NetSwitch, aPort: number, b: NetSwitch, bPort: number): Promise<Cable> {
-    if (b instanceof OwnSwitch && !(a instanceof OwnSwitch)) return this.cable(b, bPort, a, aPort);
-    if (a instanceof OwnSwitch) {
-      const link = await this.join(b, bPort);
-      const endpoint = a.sw.plug(link, { port: aPort, uid: process.getuid!() });
-      if (typeof endpoint === 'string') throw new Error(endpoint);
-      return {
-        cut: async () => {
-          a.sw.unplug(endpoint);
-          await link.close();
-        },
-      };
-    }
-    const [from, to] = [`${a.ctl}[${aPort}]`, `${b.ctl}[${bPort}]`];
-    const child = new Child(this.dir, ['dpipe', 'vde_plug', from, '=', 'vde_plug', to]);
-    this.children.push(child);
-    const active = async (sw: NetSwitch, port: number) =>
-      (await (sw as DebianSwitch).console(`port/print ${port}`))[0]!.includes('endpoint ID');
-    await until(async () => (await active(a, aPort)) && (await active(b, bPort)), 5000, `${from} = ${to}`);
-    return { cut: async () => void (await child.stop()) };
+  /** Joins a switch of ours to another by given ports; ours holds the cable. */
+  async cable(own: OwnSwitch, ownPort: number, other: NetSwitch, otherPort: number): Promise<Cable> {
+    const link = await this.plug(other, otherPort);
+    const endpoint = own.sw.plug(link, { port: ownPort, uid: process.getuid!() });
+    if (typeof endpoint === 'string') throw new Error(endpoint);
+    return {
+      cut: async () => {
+        own.sw.unplug(endpoint);
+        await link.close();
+      },
+    };
   }
 
   async station(sw: NetSwitch, port = -1): Promise<Station> {
-    return new Station(await this.join(sw, port), ++this.stations);
+    return new Station(await this.plug(sw, port), ++this.stations);
   }
 
   /** Ends everything; what was left running. */
@@ -200,7 +190,8 @@ export class VdeNet {
     return left.map(String);
   }
 
-  private async join(sw: NetSwitch, port: number): Promise<VdeClient> {
+  /** A plug in this process. */
+  async plug(sw: NetSwitch, port: number): Promise<VdeClient> {
     const link = await VdeClient.connect({ path: sw.ctl, port, memory: this.memory, description: 'test' });
     this.links.push(link);
     return link;
