@@ -12,6 +12,30 @@ import { portAllocator, Switch } from '../../../src/switch/index.ts';
 import { Child, processesOf, until } from './process.ts';
 
 const BANNER_END = /vde\$ $/;
+const PROMPT_MS = 10_000;
+
+/** Runs console commands in one session, one after the other, at a switch of either make; what each printed. */
+export async function consoleSession(mgmt: string, name: string, commands: readonly string[]): Promise<string[]> {
+  const socket = connect(mgmt);
+  const answers: string[] = [];
+  try {
+    let text = '';
+    socket.setEncoding('latin1').on('data', (chunk: string) => {
+      text += chunk;
+    });
+    socket.on('error', () => {}); // told by the prompt that does not come
+    await until(() => BANNER_END.test(text), PROMPT_MS, `the prompt of ${name}`);
+    for (const command of commands) {
+      text = '';
+      socket.write(`${command}\n`);
+      await until(() => BANNER_END.test(text), PROMPT_MS, `an answer of ${name} to ${command}`);
+      answers.push(text.replace(BANNER_END, '').trim());
+    }
+    return answers;
+  } finally {
+    socket.destroy();
+  }
+}
 
 /** A switch of either make, as tests see it. */
 export interface NetSwitch {
@@ -35,25 +59,8 @@ export class DebianSwitch implements NetSwitch {
   }
 
   /** Runs console commands in one session; what each printed. */
-  async console(...commands: string[]): Promise<string[]> {
-    const socket = connect(this.mgmt);
-    const answers: string[] = [];
-    try {
-      let text = '';
-      socket.setEncoding('latin1').on('data', (chunk: string) => {
-        text += chunk;
-      });
-      await until(() => BANNER_END.test(text), 3000, `the prompt of ${this.name}`);
-      for (const command of commands) {
-        text = '';
-        socket.write(`${command}\n`);
-        await until(() => BANNER_END.test(text), 3000, `an answer of ${this.name} to ${command}`);
-        answers.push(text.replace(BANNER_END, '').trim());
-      }
-      return answers;
-    } finally {
-      socket.destroy();
-    }
+  console(...commands: string[]): Promise<string[]> {
+    return consoleSession(this.mgmt, this.name, commands);
   }
 
   /** The same; throws when one of them fails. */
@@ -141,12 +148,12 @@ export class VdeNet {
     const made = new DebianSwitch(name, this.dir, args);
     this.children.push(made.child);
     await until(
-      () => listens(join(made.ctl, 'ctl')),
+      () => connects(join(made.ctl, 'ctl')),
       5000,
       () => `${name} listens: ${made.child.stderr}`,
     );
     await until(
-      () => listens(join(this.dir, `${name}.mgmt`)),
+      () => connects(join(this.dir, `${name}.mgmt`)),
       5000,
       () => `console of ${name}: ${made.child.stderr}`,
     );
@@ -198,7 +205,8 @@ export class VdeNet {
   }
 }
 
-function listens(path: string): Promise<boolean> {
+/** Whether somebody takes calls at a socket. */
+export function connects(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path);
     socket.on('error', () => resolve(false));
