@@ -15,7 +15,12 @@ const BANNER_END = /vde\$ $/;
 const PROMPT_MS = 10_000;
 
 /** Runs console commands in one session, one after the other, at a switch of either make; what each printed. */
-export async function consoleSession(mgmt: string, name: string, commands: readonly string[]): Promise<string[]> {
+export async function consoleSession(
+  mgmt: string,
+  name: string,
+  commands: readonly string[],
+  prompt = BANNER_END,
+): Promise<string[]> {
   const socket = connect(mgmt);
   const answers: string[] = [];
   try {
@@ -24,12 +29,12 @@ export async function consoleSession(mgmt: string, name: string, commands: reado
       text += chunk;
     });
     socket.on('error', () => {}); // told by the prompt that does not come
-    await until(() => BANNER_END.test(text), PROMPT_MS, `the prompt of ${name}`);
+    await until(() => prompt.test(text), PROMPT_MS, `the prompt of ${name}`);
     for (const command of commands) {
       text = '';
       socket.write(`${command}\n`);
-      await until(() => BANNER_END.test(text), PROMPT_MS, `an answer of ${name} to ${command}`);
-      answers.push(text.replace(BANNER_END, '').trim());
+      await until(() => prompt.test(text), PROMPT_MS, `an answer of ${name} to ${command}`);
+      answers.push(text.replace(prompt, '').trim());
     }
     return answers;
   } finally {
