@@ -336,6 +336,24 @@ segmentTest(
   },
 );
 
+segmentTest('a station that moves: held at first, then moved, counted and logged', [], async (t, net, [one, two]) => {
+  const mac = '02:77:77:77:77:77';
+  const from = (station: GuestStation) =>
+    net.passes(station, net.router, `Ether(src="${mac}", dst="${net.router.mac}", type=0x88b5)`);
+  await net.console('hash/setminper 1000', 'hash/setexpire 2000');
+  await from(one!);
+  await from(two!);
+  t.regex(await net.console('guard/moves'), /^ *2 +0 +1$/m);
+  await net.console('hash/setminper 0');
+  const moved = async () => {
+    await from(two!);
+    return /^ *2 +1 /m.test(await net.console('guard/moves'));
+  };
+  await until(moved, 20_000, 'the station has moved');
+  t.regex(net.log, new RegExp(`^vde_switch: MAC ${mac} moved from port 1 to port 2$`, 'm'));
+  await net.console('hash/setminper 3', 'hash/setexpire 100');
+});
+
 interopTest('the segment leaves nothing behind', NEEDS, async (t) => {
   t.deepEqual((await (await opened)?.close()) ?? [], []);
   opened = null;

@@ -16,7 +16,7 @@ import { connects, consoleSession } from './vde-net.ts';
 const PATIENCE_MS = 20_000;
 const MARK_AGAIN_MS = 500;
 
-/** What one program of ours prints for a port in `drops/list`: reasons with their numbers. */
+/** What the switch prints for a port in `drops/list`: reasons with their numbers. */
 export type Counted = Readonly<Record<string, number>>;
 
 export class GuestStation {
@@ -53,6 +53,7 @@ export class Segment {
   private readonly ctl = join(this.dir, 'ctl');
   private readonly mgmt = join(this.dir, 'mgmt');
   private readonly spaces: Namespace[] = [];
+  private child: Child | null = null;
   private number = 0;
 
   /** Starts the switch with further words, and `count` stations on ports 1 to `count`; the last one is the router. */
@@ -69,6 +70,11 @@ export class Segment {
 
   get router(): GuestStation {
     return this.stations.at(-1)!;
+  }
+
+  /** What the switch has logged. */
+  get log(): string {
+    return this.child?.stderr ?? '';
   }
 
   /** Runs console commands, which must succeed; what they printed between data mark and status. */
@@ -132,6 +138,7 @@ export class Segment {
     this.spaces.push(world);
     const line = ['-s', this.ctl, '-M', this.mgmt, '-f', '/dev/null', '--nostdin', ...words];
     const child = world.start([...VDE_SWITCH, ...line]);
+    this.child = child;
     await until(
       async () => !child.running || (await connects(this.mgmt)),
       PATIENCE_MS,
