@@ -361,6 +361,19 @@ interopTest(
   },
 );
 
+interopTest('in the background of a terminal it leaves the input alone and goes on', ['script', 'bash'], async (t) => {
+  const bench = new Bench(t);
+  const line = `set -m; ${VDE_SWITCH.join(' ')} -s ${bench.ctl} -M ${bench.mgmt} & wait $!`;
+  const child = bench.start(['script', '-qfec', `bash -c '${line}'`, '/dev/null']);
+  await bench.ready(child);
+  child.write('port/create 5\n');
+  const pid = /^pid (\d+) /m.exec(await bench.shows('showinfo', /^pid \d+ /m))![1]!;
+  t.notRegex(await bench.ask('port/allprint'), /Port 0005/);
+  t.notRegex(readFileSync(`/proc/${pid}/status`, 'utf8'), /^State:\s+T/m, 'not stopped');
+  t.regex(await bench.ask('shutdown'), /9999 END OF SESSION$/);
+  await child.exited;
+});
+
 interopTest('Ctrl-C at the prompt ends it in order', ['script'], async (t) => {
   const bench = new Bench(t);
   const child = bench.start(['script', '-qfec', `${VDE_SWITCH.join(' ')} -s ${bench.ctl}`, '/dev/null']);

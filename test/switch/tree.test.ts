@@ -397,6 +397,33 @@ test('RSTP: nonsense is counted and ignored; no more than 6 BPDUs a second are s
   t.is(sw.port(1)!.drops[Drop.BpduMalformed], 8);
 });
 
+test('RSTP: topology changes flush a port at most once a second, and the last one counts', (t) => {
+  const net = new Bridges('rstp', [1, 2, 3]);
+  const cable = net.cable(0, 10, 1, 10);
+  net.cable(1, 11, 2, 11);
+  net.secondsToTree(10);
+  net.advance(5);
+  const change = cable.sent[0].filter(isBpdu).at(-1)!.slice();
+  change[FLAGS]! |= bpdu.FLAG_TC;
+  const tell = (): void => {
+    cable.ends[0].tx.frame(change, 0, change.length);
+    cable.ends[0].tx.flush();
+    net.pump();
+  };
+  const known = (): boolean => {
+    net.broadcast(2);
+    return net.switches[1]!.portOf(0x0200, 3) === 11;
+  };
+  t.true(known());
+  tell();
+  t.is(net.switches[1]!.portOf(0x0200, 3), -1, 'forgotten');
+  t.true(known());
+  for (let i = 0; i < 100; i++) tell();
+  t.is(net.switches[1]!.portOf(0x0200, 3), 11, 'not twice within a second');
+  net.advance(2);
+  t.is(net.switches[1]!.portOf(0x0200, 3), -1, 'and the last one was not forgotten');
+});
+
 test('RSTP: a port that is a trunk only takes part, and its state holds for all its VLANs', (t) => {
   const net = new Bridges('rstp', [1, 2], false);
   for (const sw of net.switches) {
