@@ -1,7 +1,8 @@
 // Puts each command into one file (and the parts it loads later into chunks beside it): Node opens and links a hundred
 // small modules in about four times the time that it needs for one. dist/ keeps the single modules for the library.
+// Beside each command lies its help as text, which bin/launch.mjs prints without loading the command.
 
-import { readdirSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { build } from 'esbuild';
 
 const ENTRY = /^bin-(.+)\.ts$/;
@@ -24,3 +25,17 @@ await build({
   },
   logLevel: 'warning',
 });
+
+const { outputFiles } = await build({
+  stdin: {
+    contents: "export { COMMANDS } from './commands.ts'; export { renderHelp } from './help.ts';",
+    resolveDir: 'src/cli',
+  },
+  write: false,
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  logLevel: 'warning',
+});
+const { COMMANDS, renderHelp } = await import(`data:text/javascript,${encodeURIComponent(outputFiles[0].text)}`);
+for (const spec of COMMANDS) writeFileSync(`dist/bin/${spec.name}.help`, renderHelp(spec));

@@ -125,6 +125,7 @@ function switchTable(): readonly ConsoleEntry[] {
     cwd: '',
     shutdown: () => {},
     report: () => {},
+    moved: () => {},
   };
   const entries = switchConsoleEntries(options, new Plugins([], nobody), new PortCapture(new FrameWatchers(sw)));
   const watchers = new FrameWatchers(sw);

@@ -1,4 +1,5 @@
-// Messages of a command: `slirpvde: ...` on standard error, and with --log in a file.
+// Messages of a command: `slirpvde: ...` on standard error, and with --log in a file. In the background without --log they
+// go to syslog (syslog.ts).
 //
 // Levels: `error` is always printed, `warn` and `info` unless --quiet, `debug` with --verbose. What guests or peers can
 // cause again and again goes through `limited`: one line per key and 10 seconds, with the number of those left out.
@@ -28,7 +29,7 @@ export interface Log {
 }
 
 /** Where finished lines go (without newline). */
-export type LogSink = (line: string) => void;
+export type LogSink = (line: string, level: LogLevel) => void;
 
 const RANK: Record<LogLevel, number> = { error: 0, warn: 1, info: 2, debug: 3 };
 const LIMIT_MS = 10_000;
@@ -116,7 +117,7 @@ export class Logger implements Log {
     if (RANK[level] > RANK[this.level]) return;
     for (const line of text.split('\n')) {
       const full = `${this.name}: ${printable(line)}`;
-      for (const sink of this.sinks) sink(full);
+      for (const sink of this.sinks) sink(full, level);
     }
   }
 }
@@ -128,7 +129,7 @@ export const stderrSink: LogSink = (line) => {
 
 /** An open --log file: a sink, and what ends it. */
 export interface LogFile {
-  readonly sink: LogSink;
+  readonly sink: (line: string) => void;
   /** Goes on in a new file when the old one was moved away. Throws ERR_VDE_SYSTEM, and then goes on in the old one. */
   reopen(): void;
   close(): void;

@@ -5,6 +5,7 @@ import { ReadyChannel, runInBackground } from './daemon.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { type Log, type LogFile, Logger, openLogFile, stderrSink } from './log.ts';
 import { createPidFile } from './pidfile.ts';
+import { syslogSink } from './syslog.ts';
 import { EXIT_DEFECT, EXIT_FAILURE, EXIT_OK } from './usage-error.ts';
 
 /** The options of a command that concern the process, with absolute paths. */
@@ -74,6 +75,7 @@ export async function runService<T extends Closable>(
     if (!options.quiet) announce(service, log);
     if (channel !== null) {
       log.removeSink(stderrSink);
+      if (logFile === null) log.addSink(syslogSink(name));
       if (!channel.ready()) lifecycle.stop(EXIT_FAILURE);
     }
   } catch (error) {

@@ -34,7 +34,7 @@ export const LOG: OptionSpec = {
   added: true,
   argument: { kind: 'required', name: 'FILE' },
   group: PROCESS,
-  help: 'append messages to FILE (mode 0600)',
+  help: 'append messages to FILE (mode 0600); without it those of --daemon go to syslog',
 };
 
 export const QUIET: OptionSpec = {

@@ -3,11 +3,15 @@
 
 import { errnoName } from '../native/errno.ts';
 import { AF_UNIX, native, nativeProblem, SOCK_DGRAM } from '../native/native.ts';
+import type { LogLevel, LogSink } from './log.ts';
 import { printable } from './stdio.ts';
 
 const SOCKET = '/dev/log';
 const FACILITY_DAEMON = 3;
-const SEVERITY = { notice: 5, info: 6 } as const;
+const SEVERITY = { error: 3, warn: 4, notice: 5, info: 6, debug: 7 } as const satisfies Record<
+  LogLevel | 'notice',
+  number
+>;
 const MAX_BYTES = 1024; // RFC 3164 section 4.1
 
 /**
@@ -31,6 +35,12 @@ export function syslog(name: string, severity: keyof typeof SEVERITY, text: stri
     api.close(fd);
   }
 }
+
+/** Where the lines of a background process go that has no log file; their name is left to syslog, which has its own. */
+export const syslogSink =
+  (name: string): LogSink =>
+  (line, level) =>
+    syslog(name, level, line.startsWith(`${name}: `) ? line.slice(name.length + 2) : line);
 
 const errnoOf = (status: number): string => (status < 0 ? errnoName(status) : '');
 

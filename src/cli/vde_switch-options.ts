@@ -286,7 +286,7 @@ export const VDE_SWITCH: CommandSpec = {
       added: true,
       argument: { kind: 'required', name: 'FILE' },
       group: PROCESS,
-      help: 'append messages to FILE (mode 0600)',
+      help: 'append messages to FILE (mode 0600); without it those of --daemon go to syslog',
       details: 'Without it, messages of a daemon are lost once it is ready.',
     },
     {

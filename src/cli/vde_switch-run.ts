@@ -104,6 +104,7 @@ async function start(
       end(null);
     },
     report: (text) => log.limited('error', 'console', text),
+    moved: (text) => log.limited('warn', 'moved', text),
   });
   closers.push(() => console.close());
   if (config.rcFile !== null && !(await runScript(console.console, config.rcFile, (text) => log.warn(text))))

@@ -160,6 +160,18 @@ export function guardCommands(sw: Switch): ConsoleEntry[] {
       },
     },
     {
+      path: 'guard/moves',
+      help: 'list how often stations moved to a port, and how many frames came from stations that are held elsewhere',
+      details: 'Ports where neither happened are left out. A move is told in the log, too.',
+      run: () => {
+        const rows = sw
+          .ports()
+          .filter(({ counters }) => counters.moves + counters.movesHeld > 0)
+          .map(({ number, counters }) => [number, counters.moves, counters.movesHeld].map(String));
+        return data(columns(['PORT', 'MOVES', 'HELD'], rows));
+      },
+    },
+    {
       path: 'guard/share',
       syntax: 'N STATIONS',
       help: 'how many stations are learned from a port at most',

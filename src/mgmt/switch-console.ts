@@ -32,6 +32,8 @@ export interface SwitchConsoleOptions {
   /** Ends the program in order. */
   readonly shutdown: () => void;
   readonly report: (text: string) => void;
+  /** A station has moved, in words. */
+  readonly moved: (text: string) => void;
 }
 
 /** What scripts and terminals know a VDE switch by: the lines of the original, to the letter. */
@@ -134,6 +136,11 @@ export class SwitchConsole {
       case 'tree-state':
         say(SWITCH_EVENTS['fstp/status'], () => `${treePort(event)} ${event.state}`);
         break;
+      case 'station-moved': {
+        const mac = macText(event.macHi, event.macLo);
+        this.options.moved(`MAC ${mac} moved from port ${event.from} to port ${event.port}`);
+        break;
+      }
       case 'port-disabled':
         this.options.report(`port ${event.port.number} was closed by the BPDU guard`);
     }

@@ -14,6 +14,15 @@ export type SwitchEvent =
       readonly macLo: number;
       readonly port: number;
     }
+  /** A station is heard on another port than before. */
+  | {
+      readonly type: 'station-moved';
+      readonly vlan: number;
+      readonly macHi: number;
+      readonly macLo: number;
+      readonly from: number;
+      readonly port: number;
+    }
   /** A port begins, or ceases, to take part in the spanning tree of a VLAN. */
   | { readonly type: 'tree+' | 'tree-'; readonly vlan: number; readonly port: number }
   /** The spanning tree of a VLAN has another root or root port (0: this switch is the root). `root` as 8 bytes. */

@@ -72,6 +72,8 @@ export interface FdbEntry {
 export type FdbRemoval = (vlan: number, macHi: number, macLo: number, port: number) => void;
 
 export class Fdb {
+  /** Port that the station had before, after `learn` returned Moved. */
+  movedFrom = -1;
   /** Hears of each entry that ceases to be; not of those that move. */
   onRemove: FdbRemoval | null = null;
   private table: Int32Array;
@@ -199,7 +201,8 @@ export class Fdb {
       if (silent <= this.ageTicks) {
         if (silent <= this.persistenceTicks) return Learn.Held;
         if (this.perPort[port]! >= this.share[port]!) return Learn.Full;
-        this.perPort[table[w + 2]! - 1]!--;
+        this.movedFrom = table[w + 2]! - 1;
+        this.perPort[this.movedFrom]!--;
         this.perPort[port]!++;
         table[w + 2] = port + 1;
         table[w + 3] = tick;

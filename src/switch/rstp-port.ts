@@ -1,11 +1,13 @@
 // One port of a rapid spanning tree: its variables and state machines, IEEE 802.1D-2004 clauses 17.17 to 17.30.
 //
 // The names are the standard's. Each machine is a method that makes at most one transition and says whether it did; the
-// bridge (rstp.ts) calls them until nothing changes. Timers count seconds down.
+// bridge (rstp.ts) calls them until nothing changes. Timers count seconds down. The topology change machine is in
+// rstp-topology.ts, the BPDUs that are sent in rstp-frames.ts.
 
 import * as bpdu from '../wire/bpdu.ts';
-import { putU16 } from '../wire/bytes.ts';
 import type { Port } from './port.ts';
+import { configFrame, rstFrame, tcnFrame } from './rstp-frames.ts';
+import { TopologyChange } from './rstp-topology.ts';
 
 /** 17.13: defaults, seconds and BPDUs. */
 export const MIGRATE_TIME = 3;
@@ -47,7 +49,7 @@ export const compare = (a: Uint8Array, b: Uint8Array): number => bpdu.compareByt
 
 export class RstpPort {
   readonly port: Port;
-  private readonly bridge: RstpBridge;
+  readonly bridge: RstpBridge;
   pathCost: number;
   adminEdge: boolean;
   enabled = true;
@@ -83,23 +85,16 @@ export class RstpPort {
   private msgTimes: Times;
   private msgType = 0;
   private msgFlags = 0;
-  // Topology change.
-  private tcState: 'INACTIVE' | 'LEARNING' | 'ACTIVE' = 'INACTIVE';
-  tcProp = false;
-  private rcvdTc = false;
-  private rcvdTcn = false;
-  private rcvdTcAck = false;
-  private tcAck = false;
+  readonly change = new TopologyChange(this);
   // Transmission and migration.
   newInfo = true;
   private txCount = 0;
-  private sendRstp = true;
+  sendRstp = true;
   private migration: 'CHECKING_RSTP' | 'SENSING' | 'SELECTING_STP' = 'CHECKING_RSTP';
   private rcvdRstp = false;
   private rcvdStp = false;
   // Timers, seconds.
   private helloWhen = 0;
-  private tcWhile = 0;
   private fdWhile: number;
   private rcvdInfoWhile = 0;
   rrWhile: number;
@@ -158,7 +153,7 @@ export class RstpPort {
   /** One second has passed (17.22). */
   tick(): void {
     if (this.helloWhen > 0) this.helloWhen--;
-    if (this.tcWhile > 0) this.tcWhile--;
+    this.change.tick();
     if (this.fdWhile > 0) this.fdWhile--;
     if (this.rcvdInfoWhile > 0) this.rcvdInfoWhile--;
     if (this.rrWhile > 0) this.rrWhile--;
@@ -175,7 +170,7 @@ export class RstpPort {
     changed = this.information() || changed;
     changed = this.transition() || changed;
     changed = this.state() || changed;
-    changed = this.topologyChange() || changed;
+    changed = this.change.step() || changed;
     return changed;
   }
 
@@ -255,7 +250,7 @@ export class RstpPort {
       case 'SuperiorDesignated':
         this.agreed = this.proposing = false;
         this.recordProposal();
-        this.setTcFlags();
+        this.change.heard(this.msgType, this.msgFlags);
         this.agree = this.agree && this.infoIs === 'Received' && compare(this.msgPriority, this.portPriority) <= 0;
         this.portPriority.set(this.msgPriority);
         this.portTimes = newTimes(this.msgTimes);
@@ -265,7 +260,7 @@ export class RstpPort {
         break;
       case 'RepeatedDesignated':
         this.recordProposal();
-        this.setTcFlags();
+        this.change.heard(this.msgType, this.msgFlags);
         this.keepInfo();
         break;
       case 'InferiorDesignated':
@@ -277,10 +272,10 @@ export class RstpPort {
       case 'InferiorRootAlternate':
         this.agreed = (this.msgFlags & bpdu.FLAG_AGREEMENT) !== 0;
         if (this.agreed) this.proposing = false;
-        this.setTcFlags();
+        this.change.heard(this.msgType, this.msgFlags);
         break;
       case 'Other':
-        this.setTcFlags();
+        this.change.heard(this.msgType, this.msgFlags);
     }
   }
 
@@ -304,12 +299,6 @@ export class RstpPort {
 
   private recordProposal(): void {
     if (this.msgType === bpdu.TYPE_RST && (this.msgFlags & bpdu.FLAG_PROPOSAL) !== 0) this.proposed = true;
-  }
-
-  private setTcFlags(): void {
-    if (this.msgType === bpdu.TYPE_TCN) this.rcvdTcn = true;
-    if ((this.msgFlags & bpdu.FLAG_TC) !== 0) this.rcvdTc = true;
-    if ((this.msgFlags & bpdu.FLAG_TC_ACK) !== 0 && this.msgType === bpdu.TYPE_CONFIG) this.rcvdTcAck = true;
   }
 
   private keepInfo(): void {
@@ -471,132 +460,28 @@ export class RstpPort {
     return true;
   }
 
-  // ---- topology change (17.31)
-
-  private topologyChange(): boolean {
-    const active = this.role === 'Root' || this.role === 'Designated';
-    switch (this.tcState) {
-      case 'INACTIVE':
-        if (!this.learn) return false;
-        this.tcState = 'LEARNING';
-        return true;
-      case 'LEARNING':
-        if (active && this.forward && !this.operEdge) {
-          this.tcState = 'ACTIVE';
-          this.newTcWhile();
-          this.propagateTc();
-          this.newInfo = true;
-          return true;
-        }
-        if (this.rcvdTc || this.rcvdTcn || this.rcvdTcAck || this.tcProp) {
-          this.rcvdTc = this.rcvdTcn = this.rcvdTcAck = this.tcProp = false;
-          return true;
-        }
-        if (active || this.learn || this.learning) return false;
-        this.tcState = 'INACTIVE';
-        this.tcWhile = 0;
-        this.tcAck = false;
-        this.bridge.flush(this);
-        return true;
-      case 'ACTIVE':
-        return this.tcActive(active);
-    }
-  }
-
-  private tcActive(active: boolean): boolean {
-    if (!active || this.operEdge) {
-      this.tcState = 'LEARNING';
-      return true;
-    }
-    if (this.rcvdTcn || this.rcvdTc) {
-      if (this.rcvdTcn) this.newTcWhile();
-      if (this.rcvdTcn && this.role === 'Designated') this.tcAck = true;
-      this.rcvdTcn = this.rcvdTc = false;
-      this.propagateTc();
-      return true;
-    }
-    if (this.tcProp) {
-      this.newTcWhile();
-      this.bridge.flush(this);
-      this.tcProp = false;
-      return true;
-    }
-    if (!this.rcvdTcAck) return false;
-    this.tcWhile = 0;
-    this.rcvdTcAck = false;
-    return true;
-  }
-
-  private newTcWhile(): void {
-    if (this.tcWhile !== 0) return;
-    const { helloTime, maxAge, forwardDelay } = this.designatedTimes;
-    this.tcWhile = this.sendRstp ? helloTime + 1 : maxAge + forwardDelay;
-    if (this.sendRstp) this.newInfo = true;
-  }
-
-  private propagateTc(): void {
-    for (const each of this.bridge.all) if (each !== this) each.tcProp = true;
-  }
-
   // ---- port transmit (17.26)
 
   /** Sends what is due, when the roles are settled. */
   transmit(): void {
     if (!this.selected || this.updtInfo || !this.enabled) return;
     if (this.helloWhen === 0) {
-      this.newInfo ||= this.role === 'Designated' || (this.role === 'Root' && this.tcWhile !== 0);
+      this.newInfo ||= this.role === 'Designated' || (this.role === 'Root' && this.change.tcWhile !== 0);
       this.helloWhen = this.designatedTimes.helloTime;
     }
     if (!this.newInfo || this.txCount >= TX_HOLD_COUNT) return;
-    if (this.sendRstp) this.sendRst();
-    else if (this.role === 'Root') this.sendTcn();
-    else if (this.role === 'Designated') this.sendConfig();
-    else return;
+    const frame = this.dueFrame();
+    if (frame === null) return;
+    this.bridge.transmit(this, frame);
     this.newInfo = false;
     this.txCount++;
-    this.tcAck = false;
+    this.change.tcAck = false;
   }
 
-  private sendRst(): void {
-    const frame = new Uint8Array(bpdu.RST_FRAME_LEN);
-    bpdu.writeRstFrame(frame, this.bridge.macHi, this.bridge.macLo);
-    const role =
-      this.role === 'Root'
-        ? bpdu.ROLE_ROOT
-        : this.role === 'Designated'
-          ? bpdu.ROLE_DESIGNATED
-          : bpdu.ROLE_ALTERNATE_BACKUP;
-    const flags =
-      role |
-      (this.tcWhile !== 0 ? bpdu.FLAG_TC : 0) |
-      (this.proposing ? bpdu.FLAG_PROPOSAL : 0) |
-      (this.agree ? bpdu.FLAG_AGREEMENT : 0) |
-      (this.learning ? bpdu.FLAG_LEARNING : 0) |
-      (this.forwarding ? bpdu.FLAG_FORWARDING : 0);
-    this.sendVector(frame, flags);
-  }
-
-  private sendConfig(): void {
-    const frame = new Uint8Array(12 + bpdu.LLC_LEN + bpdu.CONFIG_LEN);
-    bpdu.writeFrame(frame, this.bridge.macHi, this.bridge.macLo, 0, bpdu.TYPE_CONFIG);
-    this.sendVector(frame, (this.tcWhile !== 0 ? bpdu.FLAG_TC : 0) | (this.tcAck ? bpdu.FLAG_TC_ACK : 0));
-  }
-
-  private sendTcn(): void {
-    const frame = new Uint8Array(12 + bpdu.LLC_LEN + bpdu.TCN_LEN);
-    bpdu.writeFrame(frame, this.bridge.macHi, this.bridge.macLo, 0, bpdu.TYPE_TCN);
-    this.bridge.transmit(this, frame);
-  }
-
-  private sendVector(frame: Uint8Array, flags: number): void {
-    const p = 12 + bpdu.LLC_LEN;
-    const { messageAge, maxAge, helloTime, forwardDelay } = this.designatedTimes;
-    frame[p + 4] = flags;
-    frame.set(this.designatedPriority, p + bpdu.VECTOR_OFF);
-    putU16(frame, p + 27, messageAge << 8);
-    putU16(frame, p + 29, maxAge << 8);
-    putU16(frame, p + 31, helloTime << 8);
-    putU16(frame, p + 33, forwardDelay << 8);
-    this.bridge.transmit(this, frame);
+  /** What says how things are in the words of the bridge at the other end; null where it has to be told nothing. */
+  private dueFrame(): Uint8Array | null {
+    if (this.sendRstp) return rstFrame(this);
+    if (this.role === 'Root') return tcnFrame(this);
+    return this.role === 'Designated' ? configFrame(this) : null;
   }
 }

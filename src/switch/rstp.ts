@@ -210,7 +210,7 @@ export class Rstp implements SpanningTree {
     // The others must see that the way by this port is gone (17.28).
     for (const each of this.list) each.reselect = true;
     if (this.list.length === 0) this.selectRoles();
-    if (gone.forwarding && !gone.operEdge) for (const each of this.list) each.tcProp = true;
+    if (gone.forwarding && !gone.operEdge) for (const each of this.list) each.change.tcProp = true;
   }
 
   private relist(): void {

@@ -469,8 +469,12 @@ export class Switch implements Ingress {
       this.hash.added();
       if (this.observer !== null)
         this.observer({ type: 'station+', vlan: vlan.id, macHi, macLo: macLo >>> 0, port: port.number });
-    } else if (learned === Learn.Moved) port.counters.moves++;
-    else if (learned === Learn.Held) port.counters.movesHeld++;
+    } else if (learned === Learn.Moved) {
+      port.counters.moves++;
+      const { number } = port;
+      if (this.observer !== null)
+        this.observer({ type: 'station-moved', vlan: vlan.id, macHi, macLo, from: this.fdb.movedFrom, port: number });
+    } else if (learned === Learn.Held) port.counters.movesHeld++;
     else port.drops[Drop.FdbFull]!++;
   }
 

@@ -64,7 +64,7 @@ const cases: readonly (readonly [string, Partial<VdeSwitchConfig>])[] = [
     { macTable: 10, macShare: 5, mtu: 1500, transparent: true },
   ],
 ];
-for (const [line, want] of cases) test(line, (t) => t.like(read(...line.split(' ')), want));
+for (const [line, want] of cases) test(`options: ${line}`, (t) => t.like(read(...line.split(' ')), want));
 
 const refused: readonly (readonly [string, RegExp])[] = [
   ['-n x', /'--numports': 'x' is not a number from 2 to 65536/],

@@ -1,15 +1,22 @@
 // The classic switch's spanning tree between Debian's vde_switch and ours: a ring of three converges without a storm, and
 // again after a cut, as fast as three of Debian's do.
-import { setTimeout as delay } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
+import { FstpRing } from './lab/fstp-ring.ts';
 import { until } from './lab/process.ts';
 import { interopTest } from './lab/suite.ts';
-import { type NetSwitch, type Station, VdeNet } from './lab/vde-net.ts';
+import { type NetSwitch, VdeNet } from './lab/vde-net.ts';
 
-const NEEDS = ['vde_switch', 'dpipe', 'vde_plug'];
-const EVERY_MS = 20;
-/** What a ring of three Debian switches takes at most, with room for a busy machine; it is measured beside ours. */
-const CONVERGE_MS = 1500;
+const NEEDS = ['vde_switch'];
+const MIN_ROUNDS = 3;
+const MAX_ROUNDS = 12;
+/**
+ * How much later than in the best round of three Debian switches the best round of a ring with ours may be, ms. Both take
+ * a handful of messages, some milliseconds, and are looked at in steps of 2 ms; our switch also shares the test's
+ * process with stations and cables. What it must not hide is a wait for a timer, of which the shortest is 4000 ms.
+ */
+const MARGIN_MS = 25;
+/** Copies of one broadcast at a station while the ring is closed; a storm makes tens of thousands a second. */
+const MAX_COPIES = 2000;
 
 async function inNet(t: ExecutionContext, body: (net: VdeNet) => Promise<void>): Promise<void> {
   const net = new VdeNet();
@@ -23,83 +30,56 @@ async function inNet(t: ExecutionContext, body: (net: VdeNet) => Promise<void>):
 const mac = (i: number) => Uint8Array.of(0, 0xff, 0, 0, 0, i + 1);
 
 /** Three switches, the one at `ours` our own (-1: none), all with FSTP. The first has the lowest name. */
-async function three(net: VdeNet, ours: number): Promise<NetSwitch[]> {
+async function ring(net: VdeNet, ours: number): Promise<FstpRing> {
   const made: NetSwitch[] = [];
   for (let i = 0; i < 3; i++) {
+    const name = `r${ours + 1}s${i}`;
     if (i === ours) {
-      const own = await net.own(`s${i}`, { mac: mac(i) });
+      const own = await net.own(name, { mac: mac(i) });
       own.sw.setTree('fstp');
       made.push(own);
-    } else made.push(await net.debian(`s${i}`, ['-F', '--macaddr', `00:ff:00:00:00:0${i + 1}`]));
+    } else made.push(await net.debian(name, ['-F', '--macaddr', `00:ff:00:00:00:0${i + 1}`]));
   }
-  return made;
+  return new FstpRing(net, made);
 }
 
-/** Sends numbered broadcasts until one arrives at all others exactly once, ms; what is sent meanwhile is counted. */
-async function converged(from: Station, to: readonly Station[], first: number): Promise<{ ms: number; next: number }> {
-  const start = performance.now();
-  let n = first;
-  const oneCopy = (k: number) => to.every((station) => station.copies(k) === 1);
-  while (performance.now() - start < 20_000) {
-    from.send(n++);
-    await delay(EVERY_MS);
-    for (let k = first; k < n; k++) if (oneCopy(k)) return { ms: performance.now() - start, next: n };
-  }
-  throw new Error('no frame arrived everywhere exactly once within 20 s');
-}
+const PLACES = ["three of Debian's", 'ours the root', 'ours second', 'ours third'];
+const CHANGES = [0, 1, 2].flatMap((i) => [`cut ${i}`, `join ${i}`]);
 
-/** From now on every frame arrives exactly once at each. */
-async function steady(t: ExecutionContext, from: Station, to: readonly Station[], first: number): Promise<number> {
-  const count = 25;
-  for (let i = 0; i < count; i++) {
-    from.send(first + i);
-    await delay(EVERY_MS);
-  }
-  await delay(100);
-  for (const station of to) {
-    const copies = Array.from({ length: count }, (_, i) => station.copies(first + i)).join('');
-    t.is(copies, '1'.repeat(count));
-  }
-  return first + count;
-}
-
-async function ring(t: ExecutionContext, net: VdeNet, ours: number): Promise<number[]> {
-  const switches = (await three(net, ours)) as [NetSwitch, NetSwitch, NetSwitch];
-  const [s0, s1, s2] = switches;
-  const stations = await Promise.all(switches.map((sw) => net.station(sw, 1)));
-  const [a, b, c] = stations as [Station, Station, Station];
-  const cut = await net.cable(s0, 10, s1, 10);
-  await net.cable(s1, 11, s2, 11);
-  await net.cable(s2, 12, s0, 12);
-  const times: number[] = [];
-  let { ms, next } = await converged(a, [b, c], 1);
-  times.push(ms);
-  next = await steady(t, a, [b, c], next);
-  await steady(t, b, [a, c], 10_000);
-  await cut.cut();
-  ({ ms, next } = await converged(a, [b, c], next));
-  times.push(ms);
-  next = await steady(t, a, [b, c], next);
-  await steady(t, c, [a, b], 20_000);
-  return times;
-}
-
-interopTest('FSTP: a ring of three converges without a storm, and again after a cut', NEEDS, async (t) => {
-  let theirs: number[] = [];
-  await inNet(t, async (net) => {
-    theirs = await ring(t, net, -1);
-  });
-  t.log(`three of Debian's: ${theirs.map((ms) => ms.toFixed(0)).join(' and ')} ms`);
-  for (const ours of [0, 1, 2]) {
-    await inNet(t, async (net) => {
-      const times = await ring(t, net, ours);
-      const what = ['the root', 'the switch with the blocked cable', 'the switch between'][ours]!;
-      t.log(`ours as ${what}: ${times.map((ms) => ms.toFixed(0)).join(' and ')} ms`);
-      for (const [i, ms] of times.entries())
-        t.true(ms < Math.max(CONVERGE_MS, theirs[i]! + 500), `${ms.toFixed(0)} ms`);
-    });
-  }
-});
+interopTest(
+  'FSTP: a ring of three converges without a storm, and again after each cut, as fast as theirs',
+  NEEDS,
+  (t) =>
+    inNet(t, async (net) => {
+      const rings: FstpRing[] = [];
+      for (let ours = -1; ours < 3; ours++) rings.push(await ring(net, ours));
+      for (const [k, each] of rings.entries())
+        t.log(`${PLACES[k]}: first tree after ${(await each.start()).toFixed(0)} ms`);
+      const best = rings.map(() => new Map(CHANGES.map((change) => [change, Number.POSITIVE_INFINITY])));
+      const late = (k: number) => CHANGES.filter((change) => best[k]!.get(change)! > best[0]!.get(change)! + MARGIN_MS);
+      // More rounds are for stalls of the machine only: a ring that waits for a timer is late in all of them.
+      for (
+        let round = 0;
+        round < MIN_ROUNDS || (round < MAX_ROUNDS && rings.some((_, k) => late(k).length > 0));
+        round++
+      ) {
+        for (const change of CHANGES) {
+          const [what, cable] = change.split(' ') as ['cut' | 'join', string];
+          for (const [k, each] of rings.entries()) {
+            const ms = await each.healed(() => each[what](Number(cable)));
+            best[k]!.set(change, Math.min(ms, best[k]!.get(change)!));
+          }
+        }
+      }
+      for (const [k, each] of rings.entries()) {
+        const times = CHANGES.map((change) => `${change} ${best[k]!.get(change)!.toFixed(0)}`).join(', ');
+        t.log(`${PLACES[k]}: ms at best: ${times}; at most ${each.mostCopies} copies of a broadcast`);
+        t.deepEqual(late(k), []);
+        t.true(each.mostCopies < MAX_COPIES);
+        t.true(await each.steady(10), PLACES[k]);
+      }
+    }),
+);
 
 interopTest('FSTP: two cables between Debian and ours: one carries, and the other takes over', NEEDS, async (t) => {
   await inNet(t, async (net) => {

@@ -14,7 +14,12 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import { COMMANDS } from '../../src/cli/commands.ts';
+import { renderHelp } from '../../src/cli/help.ts';
+import { native } from '../../src/native/native.ts';
+import { datagramSocket, receiveAll } from '../link/support.ts';
 import { VDE_SWITCH } from './lab/lab.ts';
+import { PROJECT } from './lab/namespace.ts';
 import { Child, isRunning, processesOf, type Result, run, until } from './lab/process.ts';
 import { interopTest } from './lab/suite.ts';
 
@@ -241,6 +246,54 @@ test.serial('-d: status 0 when it listens, else the reason and another status', 
   t.deepEqual(readdirSync(bench.dir), []);
 });
 
+/** Runs words with `log` as /dev/log, in a mount namespace of its own. */
+function withLog(dir: string, log: string, words: readonly string[]): string[] {
+  const root = process.getuid!() === 0 ? [] : ['--user', '--map-root-user'];
+  const script = [
+    `mkdir ${dir} && mount --rbind /dev ${dir} && mount -t tmpfs none /dev`,
+    `for f in null zero random urandom; do touch /dev/$f && mount --bind ${dir}/$f /dev/$f; done`,
+    `ln -s ${log} /dev/log && exec "$@"`,
+  ].join('\n');
+  return ['unshare', ...root, '--mount', '--', 'sh', '-ec', script, 'sh', ...words];
+}
+
+interopTest(
+  '-d without --log: messages go to syslog once it is ready',
+  ['namespaces', 'unshare', 'mount'],
+  async (t) => {
+    const bench = new Bench(t);
+    const path = join(bench.dir, 'syslog');
+    const log = datagramSocket(path);
+    t.teardown(() => native().close(log));
+    const words = [...VDE_SWITCH, '-d', '-s', bench.ctl, '-M', bench.mgmt, '-f', '/dev/null'];
+    const start = await bench.run(withLog(join(bench.dir, 'dev'), path, words));
+    t.is(start.code, 0, start.stderr);
+    await bench.ask('shutdown');
+    let lines: string[] = [];
+    const said = () =>
+      (lines = [...lines, ...receiveAll(log).map((bytes) => Buffer.from(bytes).toString())]).length > 0;
+    await until(said, 5000, 'a message');
+    t.regex(lines.join('\n'), /^<30>.* vde_switch\[\d+\]: Shutdown from mgmt command$/);
+  },
+);
+
+interopTest('--help of each command is that of its table, and costs little more than Node itself', [], async (t) => {
+  const bench = new Bench(t);
+  for (const spec of COMMANDS) {
+    const help = await bench.run([join(PROJECT, 'bin', spec.name), '--help']);
+    t.deepEqual([help.code, help.stdout, help.stderr], [0, renderHelp(spec), ''], spec.name);
+  }
+  // The best of interleaved runs, so that a stall of the machine does not count. The budget is 100 ms for our own part.
+  const [node, help]: [number[], number[]] = [[], []];
+  for (let i = 0; i < 5; i++) {
+    node.push((await bench.run([process.execPath, '-e', '0'])).ms);
+    help.push((await bench.run([...VDE_SWITCH, '--help'])).ms);
+  }
+  const more = Math.min(...help) - Math.min(...node);
+  t.log(`${Math.min(...node).toFixed(0)} ms of Node itself and ${more.toFixed(0)} ms more`);
+  t.true(more < 100, `${more} ms`);
+});
+
 test.serial('places that cannot be are refused with a reason, and stay as they are', async (t) => {
   const bench = new Bench(t);
   mkdirSync(join(bench.dir, 'real'));
@@ -307,6 +360,19 @@ interopTest(
     t.deepEqual(readdirSync(bench.dir), []);
   },
 );
+
+interopTest('in the background of a terminal it leaves the input alone and goes on', ['script', 'bash'], async (t) => {
+  const bench = new Bench(t);
+  const line = `set -m; ${VDE_SWITCH.join(' ')} -s ${bench.ctl} -M ${bench.mgmt} & wait $!`;
+  const child = bench.start(['script', '-qfec', `bash -c '${line}'`, '/dev/null']);
+  await bench.ready(child);
+  child.write('port/create 5\n');
+  const pid = /^pid (\d+) /m.exec(await bench.shows('showinfo', /^pid \d+ /m))![1]!;
+  t.notRegex(await bench.ask('port/allprint'), /Port 0005/);
+  t.notRegex(readFileSync(`/proc/${pid}/status`, 'utf8'), /^State:\s+T/m, 'not stopped');
+  t.regex(await bench.ask('shutdown'), /9999 END OF SESSION$/);
+  await child.exited;
+});
 
 interopTest('Ctrl-C at the prompt ends it in order', ['script'], async (t) => {
   const bench = new Bench(t);

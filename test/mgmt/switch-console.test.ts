@@ -87,6 +87,8 @@ test('arguments are read as the original reads them', async (t) => {
   const console = await consoleOf(await switchLab(t));
   for (const [command, answer] of QUIRKS) t.is(await console.ask(command), answer, command);
   t.regex(await console.ask('hash/showinfo'), /Hash size 4\nGC interval 7 secs\n/);
+  t.is(await console.ask('hash/setexpire -5'), SUCCESS);
+  t.regex(await console.ask('hash/showinfo'), /GC expire 0 secs\n/, 'a negative time counts as none');
   t.regex(await console.ask('port/allprint 1'), /untagged_vlan=0000 INACTIVE - Unnamed Allocatable\n.*Group: root\)/);
 });
 
@@ -273,7 +275,9 @@ test('port/setuser and port/setgroup decide by the credentials of the connection
       import socket, base64, sys
       d = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); d.bind('${own}')
       c = socket.socket(socket.AF_UNIX); c.connect('${lab.ctl}/ctl')
-      c.send(base64.b64decode('${request}')); sys.exit(len(c.recv(200)))`.replace(/^ {6}/gm, '');
+      c.send(base64.b64decode('${request}')); r = c.recv(200)
+      if r: d.connect(r[2:].split(bytes(1))[0])  # the data socket is the client's, too
+      sys.exit(len(r))`.replace(/^ {6}/gm, '');
     const child = spawn('python3', ['-c', script], { uid: 12345, gid: 12345, cwd: '/', stdio: 'ignore' });
     const codes: (number | null)[] = [];
     child.on('exit', (code) => codes.push(code));

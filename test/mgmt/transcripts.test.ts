@@ -183,7 +183,7 @@ test('no transcript is left out', (t) => {
 });
 
 for (const [name, { before, act, deviations = [], instead }] of Object.entries(TRANSCRIPTS)) {
-  test(name, async (t) => {
+  test(`transcript ${name}`, async (t) => {
     const lab = await switchLab(t);
     writeFileSync(join(lab.dir, 'rc.test'), '# sample rc\nvlan/create 20\nport/create 3\nport/setvlan 3 20\n');
     await before?.(lab);

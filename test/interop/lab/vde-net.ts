@@ -12,6 +12,35 @@ import { portAllocator, Switch } from '../../../src/switch/index.ts';
 import { Child, processesOf, until } from './process.ts';
 
 const BANNER_END = /vde\$ $/;
+const PROMPT_MS = 10_000;
+
+/** Runs console commands in one session, one after the other, at a switch of either make; what each printed. */
+export async function consoleSession(
+  mgmt: string,
+  name: string,
+  commands: readonly string[],
+  prompt = BANNER_END,
+): Promise<string[]> {
+  const socket = connect(mgmt);
+  const answers: string[] = [];
+  try {
+    let text = '';
+    socket.setEncoding('latin1').on('data', (chunk: string) => {
+      text += chunk;
+    });
+    socket.on('error', () => {}); // told by the prompt that does not come
+    await until(() => prompt.test(text), PROMPT_MS, `the prompt of ${name}`);
+    for (const command of commands) {
+      text = '';
+      socket.write(`${command}\n`);
+      await until(() => prompt.test(text), PROMPT_MS, `an answer of ${name} to ${command}`);
+      answers.push(text.replace(prompt, '').trim());
+    }
+    return answers;
+  } finally {
+    socket.destroy();
+  }
+}
 
 /** A switch of either make, as tests see it. */
 export interface NetSwitch {
@@ -35,25 +64,8 @@ export class DebianSwitch implements NetSwitch {
   }
 
   /** Runs console commands in one session; what each printed. */
-  async console(...commands: string[]): Promise<string[]> {
-    const socket = connect(this.mgmt);
-    const answers: string[] = [];
-    try {
-      let text = '';
-      socket.setEncoding('latin1').on('data', (chunk: string) => {
-        text += chunk;
-      });
-      await until(() => BANNER_END.test(text), 3000, `the prompt of ${this.name}`);
-      for (const command of commands) {
-        text = '';
-        socket.write(`${command}\n`);
-        await until(() => BANNER_END.test(text), 3000, `an answer of ${this.name} to ${command}`);
-        answers.push(text.replace(BANNER_END, '').trim());
-      }
-      return answers;
-    } finally {
-      socket.destroy();
-    }
+  console(...commands: string[]): Promise<string[]> {
+    return consoleSession(this.mgmt, this.name, commands);
   }
 
   /** The same; throws when one of them fails. */
@@ -141,12 +153,12 @@ export class VdeNet {
     const made = new DebianSwitch(name, this.dir, args);
     this.children.push(made.child);
     await until(
-      () => listens(join(made.ctl, 'ctl')),
+      () => connects(join(made.ctl, 'ctl')),
       5000,
       () => `${name} listens: ${made.child.stderr}`,
     );
     await until(
-      () => listens(join(this.dir, `${name}.mgmt`)),
+      () => connects(join(this.dir, `${name}.mgmt`)),
       5000,
       () => `console of ${name}: ${made.child.stderr}`,
     );
@@ -162,31 +174,21 @@ export class VdeNet {
     return new OwnSwitch(name, sw, server);
   }
 
-  /** Joins two switches by given ports; one that is ours holds the cable itself, between Debian's it is dpipe. */
-  async cable(a: NetSwitch, aPort: number, b: NetSwitch, bPort: number): Promise<Cable> {
-    if (b instanceof OwnSwitch && !(a instanceof OwnSwitch)) return this.cable(b, bPort, a, aPort);
-    if (a instanceof OwnSwitch) {
-      const link = await this.join(b, bPort);
-      const endpoint = a.sw.plug(link, { port: aPort, uid: process.getuid!() });
-      if (typeof endpoint === 'string') throw new Error(endpoint);
-      return {
-        cut: async () => {
-          a.sw.unplug(endpoint);
-          await link.close();
-        },
-      };
-    }
-    const [from, to] = [`${a.ctl}[${aPort}]`, `${b.ctl}[${bPort}]`];
-    const child = new Child(this.dir, ['dpipe', 'vde_plug', from, '=', 'vde_plug', to]);
-    this.children.push(child);
-    const active = async (sw: NetSwitch, port: number) =>
-      (await (sw as DebianSwitch).console(`port/print ${port}`))[0]!.includes('endpoint ID');
-    await until(async () => (await active(a, aPort)) && (await active(b, bPort)), 5000, `${from} = ${to}`);
-    return { cut: async () => void (await child.stop()) };
+  /** Joins a switch of ours to another by given ports; ours holds the cable. */
+  async cable(own: OwnSwitch, ownPort: number, other: NetSwitch, otherPort: number): Promise<Cable> {
+    const link = await this.plug(other, otherPort);
+    const endpoint = own.sw.plug(link, { port: ownPort, uid: process.getuid!() });
+    if (typeof endpoint === 'string') throw new Error(endpoint);
+    return {
+      cut: async () => {
+        own.sw.unplug(endpoint);
+        await link.close();
+      },
+    };
   }
 
   async station(sw: NetSwitch, port = -1): Promise<Station> {
-    return new Station(await this.join(sw, port), ++this.stations);
+    return new Station(await this.plug(sw, port), ++this.stations);
   }
 
   /** Ends everything; what was left running. */
@@ -200,14 +202,16 @@ export class VdeNet {
     return left.map(String);
   }
 
-  private async join(sw: NetSwitch, port: number): Promise<VdeClient> {
+  /** A plug in this process. */
+  async plug(sw: NetSwitch, port: number): Promise<VdeClient> {
     const link = await VdeClient.connect({ path: sw.ctl, port, memory: this.memory, description: 'test' });
     this.links.push(link);
     return link;
   }
 }
 
-function listens(path: string): Promise<boolean> {
+/** Whether somebody takes calls at a socket. */
+export function connects(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path);
     socket.on('error', () => resolve(false));
