@@ -147,6 +147,7 @@ export class IpLayer implements FrameSink {
       wheel: options.wheel,
       drops: options.drops,
       expired: (b, o, end) => this.errors.aboutFragment(b, o, end),
+      problem: (p, code, pointer) => this.errors.problem(p, code, pointer, false),
     });
     this.ipv4 = new Ipv4Input(this);
     const { hasIpv6 } = this.own;

@@ -51,6 +51,8 @@ const WHOLE_AT = 2;
 const MEMORY_LEN = WHOLE_AT + ethernet.HEADER_LEN + MAX_IP_HEADER + ipv4.MAX_LEN;
 /** Next-header field of an IPv6 header, bytes from its start. */
 const NEXT_AT = 6;
+/** Offset of the fragment offset in a fragment header. */
+const FRAGMENT_OFFSET_AT = 2;
 
 /** What one station has under way. */
 class Source {
@@ -92,12 +94,15 @@ export interface ReassemblyOptions {
   drops: DropCounters;
   /** A set is given up whose first piece, headers first, is [o, end) of `b` (on loan). */
   expired: (b: Uint8Array, o: number, end: number) => void;
+  /** An IPv6 fragment that its sender hears about by a parameter problem: code, and pointer from the IPv6 header. */
+  problem: (p: Packet, code: number, pointer: number) => void;
 }
 
 export class Reassembly {
   private readonly drops: DropCounters;
   private readonly wheel: TimerWheel;
   private readonly expired: (b: Uint8Array, o: number, end: number) => void;
+  private readonly problem: (p: Packet, code: number, pointer: number) => void;
   private readonly timer: Timer;
   private readonly sources = new Map<number, Source>();
   private oldest: FragmentSet | null = null;
@@ -117,6 +122,7 @@ export class Reassembly {
     this.drops = options.drops;
     this.wheel = options.wheel;
     this.expired = options.expired;
+    this.problem = options.problem;
     this.timer = options.wheel.timer(() => this.expire());
   }
 
@@ -148,6 +154,7 @@ export class Reassembly {
     const len = end - at;
     if (len <= 0 || (more && (len & 7) !== 0)) {
       this.drops[Drop.FragmentMalformed]!++;
+      if (!isIpv4 && len > 0) this.problem(p, ipv6.PROBLEM_FIELD, ipv6.PAYLOAD_LEN_AT);
       return null;
     }
     const set = this.find(p, id) ?? this.open(p, id, isIpv4);
@@ -158,6 +165,8 @@ export class Reassembly {
     const why = this.fits(set, p, at, from, len, more);
     if (why === Drop.FragmentDuplicate) this.drops[why]!++;
     else if (why !== Drop.None) this.refuse(set, why);
+    if (why === Drop.FragmentTooLong && !isIpv4) this.problem(p, ipv6.PROBLEM_FIELD, p.l4 + FRAGMENT_OFFSET_AT - l3);
+    if (why === Drop.FragmentTiny && !isIpv4) this.problem(p, icmpv6.CODE_INCOMPLETE_CHAIN, 0);
     if (why !== Drop.None) return null;
     if (!more) set.total = from + len;
     this.store(set, b, at, from, len);
@@ -218,7 +227,9 @@ export class Reassembly {
   /** Whether a piece belongs where it says; notes it then, and makes sure of its memory. */
   private fits(set: FragmentSet, p: Packet, at: number, from: number, len: number, more: boolean): Drop {
     const to = from + len;
-    if ((set.isIpv4 ? at - p.l3 : 0) + to > ipv4.MAX_LEN) return Drop.FragmentTooLong;
+    // All of an IPv4 packet counts, of an IPv6 one what its payload length covers: the headers before the fragment's too.
+    const before = set.isIpv4 ? at - p.l3 : p.l4 - p.l3 - ipv6.HEADER_LEN;
+    if (before + to > ipv4.MAX_LEN) return Drop.FragmentTooLong;
     if (from === 0 && !this.holdsHeaders(set, p, at)) return Drop.FragmentTiny;
     const { starts, ends, pieces } = set;
     let place = pieces;

@@ -188,7 +188,7 @@ const cases: { name: string; give: Uint8Array; want: Drop; icmp?: string }[] = [
     want: Drop.Ipv6UnknownOption,
   },
   {
-    name: 'routing header type 0',
+    name: 'RFC 5095 3: routing header type 0 with segments left',
     give: ip6Frame(
       { dst: WORLD, extension: { next: 43, bytes: hex('1102 0001 00000000 20010db8000000000000000000000001') } },
       0,
@@ -653,6 +653,108 @@ test('RFC 7112: a first fragment without its whole header chain refuses the pack
   h.ip.handle(17, { packet: () => got++ });
   h.link.receive(fragment6(whole, { from: 24, to: 64, id }), fragment6(whole, { from: 0, to: 24, id }));
   t.is(got, 1, 'with the whole chain it is fine');
+});
+
+test('RFC 5095 3: a routing header of type 0 without segments left is passed over', (t) => {
+  const h = harness();
+  const extension = { next: 43, bytes: hex(`3a02 0000 00000000 ${'20010db8000000000000000000000001'}`) };
+  const plain = echo6Frame({ id: 7, seq: 9, data: hex('616263') });
+  h.link.receive(ip6Frame({ extension }, 58, plain.slice(L4)));
+  h.settle();
+  const [reply] = h.link.take();
+  t.is(icmp.type(reply!, L4), icmp.TYPE_ECHO_REPLY);
+  t.is(icmp.echoSeq(reply!, L4), 9);
+  t.is(h.dropped(Drop.Ipv6RoutingHeader), 0);
+});
+
+const LONG = udp6Frame({ dst: WORLD, sport: 1, dport: 2, data: new Uint8Array(200) });
+const PING = echo6Frame({ dst: WORLD, id: 1, seq: 1, data: new Uint8Array(200) });
+const ICMP_ERROR = icmp6Frame({ dst: WORLD }, Uint8Array.of(1, 0, 0, 0, ...new Uint8Array(100)));
+const CHAIN = ip6Frame(
+  { dst: WORLD, extension: { next: 60, bytes: hex('1101 010c 000000000000000000000000') } },
+  0,
+  LONG.slice(L4),
+);
+for (const { name, give, want, told } of [
+  {
+    name: 'first, no multiple of 8: at the payload length',
+    give: fragment6(LONG, { from: 0, to: 20 }),
+    want: Drop.FragmentMalformed,
+    told: '4/0 4',
+  },
+  {
+    name: 'in the middle, no multiple of 8: at the payload length',
+    give: fragment6(LONG, { from: 48, to: 60 }),
+    want: Drop.FragmentMalformed,
+    told: '4/0 4',
+  },
+  {
+    name: 'beyond 65,535 bytes: at the fragment offset',
+    give: fragment6(LONG, { from: 65_528, to: 65_536, more: false }),
+    want: Drop.FragmentTooLong,
+    told: '4/0 42',
+  },
+  {
+    name: 'RFC 7112 5: first, without the whole chain of headers: code 3, at 0',
+    give: fragment6(CHAIN, { from: 0, to: 8 }),
+    want: Drop.FragmentTiny,
+    told: '4/3 0',
+  },
+  {
+    name: 'a later one of an ICMPv6 message may be of an error: silence',
+    give: fragment6(PING, { from: 48, to: 60 }),
+    want: Drop.FragmentMalformed,
+  },
+  {
+    name: 'a later one behind other headers may be of an error: silence',
+    give: fragment6(CHAIN, { from: 48, to: 60 }),
+    want: Drop.FragmentMalformed,
+  },
+  {
+    name: 'the first one of an ICMPv6 error: silence',
+    give: fragment6(ICMP_ERROR, { from: 0, to: 20 }),
+    want: Drop.FragmentMalformed,
+  },
+  {
+    name: 'without payload: silence',
+    give: fragment6(LONG, { from: 48, to: 48, more: true }),
+    want: Drop.FragmentMalformed,
+  },
+]) {
+  test(`RFC 8200 4.5, a fragment: ${name}`, (t) => {
+    const h = harness();
+    h.ip.handle(17, { packet: () => t.fail('was handed on') });
+    h.link.receive(give);
+    h.settle();
+    t.is(h.dropped(want), 1);
+    const frames = h.link.take();
+    t.deepEqual(
+      frames.map((f) => error(f).replace(` ${ROUTER6}`, '')),
+      told === undefined ? [] : [told],
+    );
+    for (const f of frames) t.is(toHex(f.slice(L4 + 8)), toHex(give.slice(14)), 'quotes the fragment');
+  });
+}
+
+test('RFC 8200 4.5: headers before the fragment header count towards the 65,535 bytes', (t) => {
+  const h = harness();
+  const piece = fragment6(LONG, { from: 65_520, to: 65_528, more: false });
+  const options = hex('2c00 0104 00000000');
+  const longer = ip6Frame({ dst: WORLD, extension: { next: 60, bytes: options } }, 0, piece.slice(L4));
+  h.link.receive(piece);
+  t.is(h.dropped(Drop.FragmentTooLong), 0);
+  h.link.receive(longer);
+  h.settle();
+  t.is(h.dropped(Drop.FragmentTooLong), 1);
+  t.is(error(h.link.take()[0]!), `4/0 ${ROUTER6} 50`);
+});
+
+test('parameter problems are rate limited like all errors', (t) => {
+  const h = harness();
+  for (let i = 0; i < 60; i++) h.link.receive(fragment6(LONG, { from: 0, to: 20, id: i }));
+  h.settle();
+  t.is(h.link.take().length, 50);
+  t.is(h.dropped(Drop.IcmpRateLimited), 10);
 });
 
 test('RFC 8200 4.5: after 60 s the sender is told, by its first fragment', (t) => {
