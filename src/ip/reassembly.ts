@@ -167,6 +167,7 @@ export class Reassembly {
     else if (why !== Drop.None) this.refuse(set, why);
     if (why === Drop.FragmentTooLong && !isIpv4) this.problem(p, ipv6.PROBLEM_FIELD, p.l4 + FRAGMENT_OFFSET_AT - l3);
     if (why === Drop.FragmentTiny && !isIpv4) this.problem(p, icmpv6.CODE_INCOMPLETE_CHAIN, 0);
+    if (why === Drop.Ipv6BadExtension) this.problem(p, this.chain.problem, this.chain.pointer);
     if (why !== Drop.None) return null;
     if (!more) set.total = from + len;
     this.store(set, b, at, from, len);
@@ -230,7 +231,10 @@ export class Reassembly {
     // All of an IPv4 packet counts, of an IPv6 one what its payload length covers: the headers before the fragment's too.
     const before = set.isIpv4 ? at - p.l3 : p.l4 - p.l3 - ipv6.HEADER_LEN;
     if (before + to > ipv4.MAX_LEN) return Drop.FragmentTooLong;
-    if (from === 0 && !this.holdsHeaders(set, p, at)) return Drop.FragmentTiny;
+    if (from === 0) {
+      const why = this.checkHeaders(set, p, at);
+      if (why !== Drop.None) return why;
+    }
     const { starts, ends, pieces } = set;
     let place = pieces;
     while (place > 0 && starts[place - 1]! >= from) place--;
@@ -249,13 +253,21 @@ export class Reassembly {
     return Drop.None;
   }
 
-  /** Whether a first fragment, its payload at `at`, holds all that the checks of the whole packet look at. */
-  private holdsHeaders(set: FragmentSet, p: Packet, at: number): boolean {
-    if (set.isIpv4) return p.end - at >= transportHeaderLen(p.b, p.protocol, at, p.end);
+  /**
+   * Whether a first fragment, its payload at `at`, holds all that the checks of the whole packet look at. A hop-by-hop
+   * header in it is refused here (`chain` says how): behind the fragment header, which the whole packet has no more, it
+   * is out of its place.
+   */
+  private checkHeaders(set: FragmentSet, p: Packet, at: number): Drop {
     const { chain } = this;
-    const why = chain.walk(p.b, p.l3, p.b[p.l4]!, at, p.l4, p.end);
-    if (why === Drop.Ipv6BadExtension) return false;
-    return why !== Drop.None || p.end - chain.at >= transportHeaderLen(p.b, chain.protocol, chain.at, p.end);
+    if (!set.isIpv4) {
+      const why = chain.walk(p.b, p.l3, p.b[p.l4]!, at, p.l4, p.end);
+      if (why === Drop.Ipv6BadExtension) return chain.problem < 0 ? Drop.FragmentTiny : why;
+      if (why !== Drop.None) return Drop.None; // refused when all is there, or for good by what is missing
+    }
+    const protocol = set.isIpv4 ? p.protocol : chain.protocol;
+    const from = set.isIpv4 ? at : chain.at;
+    return p.end - from >= transportHeaderLen(p.b, protocol, from, p.end) ? Drop.None : Drop.FragmentTiny;
   }
 
   /** Gives a set the blocks that [from, to) needs, at the cost of older sets. */

@@ -701,6 +701,18 @@ for (const { name, give, want, told } of [
     told: '4/3 0',
   },
   {
+    name: 'a hop-by-hop header in the first one is out of its place: code 1, at what names it',
+    give: fragment6(
+      ip6Frame({ dst: WORLD, extension: { next: 0, bytes: hex('1100 0104 00000000') } }, 0, LONG.slice(L4)),
+      {
+        from: 0,
+        to: 64,
+      },
+    ),
+    want: Drop.Ipv6BadExtension,
+    told: '4/1 40',
+  },
+  {
     name: 'a later one of an ICMPv6 message may be of an error: silence',
     give: fragment6(PING, { from: 48, to: 60 }),
     want: Drop.FragmentMalformed,
