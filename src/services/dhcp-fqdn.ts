@@ -44,7 +44,7 @@ function firstLabel(fqdn: Uint8Array): string {
 export function encodedLabel(b: Uint8Array, o: number): string {
   const len = b[o] ?? 0;
   const end = o + 1 + len;
-  return len > MAX_LABEL || end > b.length ? '' : dhcpv4.readText(b.subarray(o + 1, end));
+  return len > MAX_LABEL || end > b.length ? '' : String.fromCharCode(...b.subarray(o + 1, end));
 }
 
 /**
