@@ -43,6 +43,12 @@ export class Quote {
     }
   }
 
+  /** Takes over what another one keeps. */
+  copy(other: Quote): void {
+    this.bytes.set(other.bytes);
+    this.len = other.len;
+  }
+
   /** Makes up the headers of a datagram from a guest's port to `to`, an address of its family. */
   makeUdp(guest: Neighbor, port: number, to: Endpoint): void {
     const q = this.bytes;
