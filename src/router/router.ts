@@ -12,7 +12,7 @@
 // sends data and ACKs, the frames leave in one batch. Events of host sockets ask for the same flush once per turn of the
 // event loop (`flushSoon`).
 
-import type { Ipv4Network } from '../core/address.ts';
+import { formatAddress, formatMac, type Ipv4Network } from '../core/address.ts';
 import type { Drop } from '../core/drop.ts';
 import { newDropCounters } from '../core/drop.ts';
 import type { FrameMemory, Link } from '../core/frame.ts';
@@ -146,6 +146,13 @@ export class Router {
       onDefect: (error) => {
         const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
         options.log('defect', `a frame was dropped because of a defect, please report it: ${text}`);
+      },
+      onClaim: (w0, w1, w2, w3, macHi, macLo) => {
+        const mac = formatMac(Uint8Array.of(macHi >>> 8, macHi, macLo >>> 24, macLo >>> 16, macLo >>> 8, macLo));
+        options.log(
+          'claim',
+          `${mac} claims ${formatAddress(w0, w1, w2, w3)}, which is ours: its claims are not believed`,
+        );
       },
       defer: options.defer,
     });

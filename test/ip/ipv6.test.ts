@@ -385,10 +385,32 @@ test('a claim of an address of ours is dropped and answered with one defence per
   h.settle();
   t.deepEqual(h.link.take().map(dst), ['ff02::1']);
   t.is(h.dropped(Drop.NdSpoof), 3);
+  t.deepEqual(h.claims, [`${ROUTER6} ${A.replaceAll(':', '')}`], 'and reported');
   h.advance(10_000);
   h.link.receive(claim);
   h.settle();
   t.is(h.link.take().length, 1);
+});
+
+test('who answers the test of an address of ours claims it: reported, defended, and the address stays in use', (t) => {
+  const h = harness();
+  h.ip.announce();
+  h.settle();
+  h.link.take();
+  h.link.receive(
+    nd6Frame({ srcMac: A, src: ROUTER6_LINK, dst: 'ff02::1', type: NA, target: ROUTER6_LINK, flags: 0x20 }),
+  );
+  t.is(h.dropped(Drop.Ipv6BadSource), 1, 'nobody else has our address as his source');
+  h.link.receive(nd6Frame({ srcMac: A, src: 'fe80::a', dst: 'ff02::1', type: NA, target: ROUTER6_LINK, flags: 0x20 }));
+  const ours = { srcMac: ROUTER_MAC, src: ROUTER6, dst: 'ff02::1', type: NA, target: ROUTER6 };
+  h.link.receive(nd6Frame(ours));
+  h.settle();
+  t.deepEqual(h.claims, [`${ROUTER6_LINK} ${A.replaceAll(':', '')}`]);
+  const [defence] = h.link.take();
+  t.deepEqual([address(defence!, L4 + 8), dst(defence!), ndp.flags(defence!, L4)], [ROUTER6_LINK, 'ff02::1', 0xa0]);
+  h.link.receive(echo6Frame({ dst: ROUTER6, id: 1, seq: 1 }));
+  h.settle();
+  t.is(h.link.take().length, 1, 'still answered');
 });
 
 test('an address belongs to its station: another gets it only when the owner fails to answer three probes', (t) => {
@@ -528,7 +550,13 @@ test('at start addresses and groups are announced, groups again after a second; 
   h.ip.announce();
   h.settle();
   const frames = h.link.take().filter((f) => f[12] === 0x86);
-  const na = frames.filter((f) => f[20] === 58);
+  const tests = frames.filter((f) => icmp.type(f, L4) === icmp.TYPE_NEIGHBOR_SOLICITATION);
+  t.deepEqual(
+    tests.map((f) => [address(f, L4 + 8), src(f), dst(f), f[21], ipv6.payloadLen(f, 14), sumsUp(f)]),
+    [ROUTER6, DNS6, ROUTER6_LINK].map((a) => [a, '::', solicitedNode(a), 255, ndp.PLAIN_LEN, true]),
+    'RFC 4862 5.4.2: tested',
+  );
+  const na = frames.filter((f) => f[20] === 58 && !tests.includes(f));
   t.deepEqual(
     na.map((f) => [address(f, L4 + 8), dst(f), ndp.flags(f, L4)]),
     [ROUTER6, DNS6, ROUTER6_LINK].map((a) => [a, 'ff02::1', 0xa0]),
