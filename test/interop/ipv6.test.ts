@@ -130,7 +130,7 @@ for (const kind of SWITCHES) {
     await configured(lab.guest);
     const server = lab.world.start(['socat', '-d', '-d', 'UDP4-RECVFROM:7005,bind=127.0.0.1,fork', 'EXEC:cat']);
     await server.until((child) => child.stderr.includes('receiving on'), 5000, 'socat listens');
-    const echo = await lab.guest.run(['socat', '-t', '5', '-', `UDP6:[${ROUTER}]:7005`], { input: 'by four' });
+    const echo = await lab.guest.run(['socat', '-t', '2', '-', `UDP6:[${ROUTER}]:7005`], { input: 'by four' });
     t.is(echo.stdout, 'by four', echo.stderr);
     await server.stop();
   });

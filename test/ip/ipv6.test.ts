@@ -489,6 +489,22 @@ test('packets to an unknown guest wait for its advertisement, and are dropped wh
   t.is(h.dropped(Drop.NeighborUnreachable), 1);
 });
 
+test('RFC 6583: a scan of a large prefix: 100 solicitations a second, 256 addresses under way', (t) => {
+  const h = new IpHarness({ ipv6: LINK6 });
+  const solicited = (): number => {
+    h.settle();
+    return h.link.take().filter((f) => icmp.type(f, L4) === icmp.TYPE_NEIGHBOR_SOLICITATION).length;
+  };
+  h.advance(1000);
+  for (let i = 0; i < 600; i++) h.ip.path(...words6(WORLD), ...words6(`2001:db8:2::1:${i.toString(16)}`), 17);
+  t.is(solicited(), 100);
+  t.is(h.ip.neighbors.unresolved, 256);
+  h.advance(1000);
+  t.is(solicited(), 100);
+  h.advance(10_000);
+  t.is(h.ip.neighbors.size, 0, 'nobody answered: all is forgotten');
+});
+
 test('a station has 64 addresses: its own oldest without flows make room, those of others stay', (t) => {
   const h = new IpHarness({ ipv6: LINK6 });
   h.introduce6(GUEST6, A);
