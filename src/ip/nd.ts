@@ -4,8 +4,8 @@
 // Solicitations of own addresses are answered, those of a host that tests an address of ours for uniqueness (source ::)
 // to all nodes. Every valid message teaches the neighbor cache, which decides what to believe; link-layer address options
 // must name the station that sent the frame. A claim of an own address is dropped, reported, and answered with one
-// unsolicited advertisement per DEFEND_INTERVAL. Router solicitations go to `onSolicitation`; router advertisements and redirects of
-// guests are dropped: a router takes neither.
+// unsolicited advertisement per DEFEND_INTERVAL. Router solicitations go to `onSolicitation`; router advertisements and
+// redirects of guests are dropped: a router takes neither.
 //
 // Own addresses are tested for uniqueness when the link comes up (RFC 4862 section 5.4.2: one solicitation from :: each),
 // but used and announced at once, without the second of silence that section 5.4 asks for: any guest could keep the router

@@ -14,8 +14,9 @@
 //
 // What does not fit together refuses the whole set: pieces that overlap (another copy of the same piece is only dropped),
 // a piece beyond the end that the last one told, a first piece without its whole transport header (what follows could
-// change it behind the back of every check) or without its whole chain of headers (RFC 7112), more than 65,535 bytes. A refused set stays, without memory, until
-// its time is up, so that what still arrives of it is refused too.
+// change it behind the back of every check) or without its whole chain of headers (RFC 7112), more than 65,535 bytes. A
+// refused set stays, without memory, until its time is up, so that what still arrives of it is refused too. What RFC 8200
+// section 4.5 wants told of an IPv6 fragment is told (`problem`).
 //
 // Bounds: 4 MiB in all, 256 KiB and 64 sets for each sending station (by MAC address: a station has any number of IPv6
 // addresses), 64 pieces a set, 30 s (IPv6: 60 s) from its first piece. At a station's bound its own oldest set goes, at
