@@ -120,7 +120,8 @@ function ipv6Services(
   dns: readonly AddressWords[],
   search: () => readonly string[],
 ): Pick<RouterOptions, 'dhcp6' | 'ra'> {
-  const { networks, names, ipv6, leaseSec } = parts.config;
+  const { config } = parts;
+  const { networks, names, ipv6, leaseSec } = config;
   if (networks.ipv6.length === 0) return {};
   const { dhcp6, radv, radvFollowsHost, pref64, nat64 } = ipv6;
   const pool = (): NonNullable<RouterOptions['dhcp6']>['pool'] => {
@@ -151,7 +152,14 @@ function ipv6Services(
     available: radvFollowsHost ? () => hasIpv6() : null,
   });
   return {
-    dhcp6: { networks: networks.ipv6, dns, search, pool: pool() },
+    dhcp6: {
+      networks: networks.ipv6,
+      dns,
+      search,
+      domain: config.domain,
+      reservedNames: reservedNames(config),
+      pool: pool(),
+    },
     ...(radv === null ? {} : { ra: ra()! }),
   };
 }

@@ -80,7 +80,7 @@ export const DROP_REASONS = {
   Ipv6BadLength: 'IPv6 payload length beyond the frame.',
   Ipv6BadExtension: 'IPv6 extension header or option cut short, too long, or out of its place.',
   Ipv6TooManyExtensions: 'More than 8 IPv6 extension headers, or more than 256 bytes of them.',
-  Ipv6RoutingHeader: 'IPv6 routing header of type 0, or with segments left.',
+  Ipv6RoutingHeader: 'IPv6 routing header with segments left.',
   Ipv6UnknownOption: 'IPv6 option that is not known and says not to be skipped.',
   Ipv6BadSource: 'IPv6 source outside the guest prefixes, or not a unicast address of a guest.',
   Ipv6BadDestination:

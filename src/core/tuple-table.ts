@@ -140,9 +140,11 @@ export class TupleTable {
     w[3] = a0;
     w[4] = a1;
     w[5] = a2;
-    w[6] = b0;
-    w[7] = b1;
-    w[8] = b2;
+    w[6] = b2;
+    // A mapping has no other end, so two words less to hash; the length is part of the hash.
+    if ((b0 | b1) === 0) return halfSipHash(1, 3, this.k0, this.k1, w, KEY_WORDS - 2);
+    w[7] = b0;
+    w[8] = b1;
     return halfSipHash(1, 3, this.k0, this.k1, w, KEY_WORDS);
   }
 

@@ -48,7 +48,7 @@ export class Arp {
     if (sender !== 0) {
       if (own.isLocal4(sender | 0)) {
         this.layer.drops[Drop.ArpSpoof]!++;
-        this.defend(sender);
+        this.defend(sender, macHi, macLo);
         return;
       }
       if (!own.isOnLink4(sender | 0) || own.isReserved4(sender | 0)) {
@@ -90,10 +90,11 @@ export class Arp {
     this.send(arp.OP_REQUEST, this.ownFor(address), 0, 0, address, ethernet.BROADCAST_HI, ethernet.BROADCAST_LO);
   }
 
-  private defend(address: number): void {
+  private defend(address: number, macHi: number, macLo: number): void {
     if (this.layer.now - this.defendedAt < DEFEND_INTERVAL_MS) return;
     this.defendedAt = this.layer.now;
     this.announce(address);
+    this.layer.onClaim(0, 0, MAPPED, address | 0, macHi, macLo);
   }
 
   /** Asks who has a neighbor's address, of the station that had it last or of all. */

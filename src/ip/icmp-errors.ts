@@ -2,9 +2,9 @@
 //
 // Callers name what is wrong (Reason), and the error is of the family of the packet that it is about. It comes from our
 // address in the guest's network unless the true offender is known, quotes the packet (as much as fits 576 bytes, or
-// 1280), and is never sent about: another ICMP error, a fragment that is not the first, a packet to a group address or
-// in a group frame (but for the parameter problems that are to be told even then), or a sender that is not a single
-// host. A token bucket bounds them.
+// 1280), and is never sent about: another ICMP error, a fragment that is not the first (but for parameter problems about
+// the fragment itself, where it can be no ICMP error), a packet to a group address or in a group frame (but for the
+// parameter problems that are to be told even then), or a sender that is not a single host. A token bucket bounds them.
 
 import { type Endpoint, MAPPED } from '../core/address.ts';
 import type { Clock } from '../core/clock.ts';
@@ -64,7 +64,7 @@ export class IcmpErrors {
   /** Tells the sender of an IPv6 packet that it cannot be processed: code and pointer of RFC 4443 section 3.4. */
   problem(p: Packet, code: number, pointer: number, evenToGroup: boolean): void {
     if (!evenToGroup && (p.l2Group || isMulticast(p.dst0))) return;
-    if ((p.src0 | p.src1 | p.src2 | p.src3) === 0 || this.isAboutError(p.b, p.l3, p.end)) return;
+    if ((p.src0 | p.src1 | p.src2 | p.src3) === 0 || this.isAboutError(p.b, p.l3, p.end, true)) return;
     this.relay(p.b, p.l3, p.end, icmpv6.TYPE_PARAMETER_PROBLEM, code, pointer, null);
   }
 
@@ -142,8 +142,12 @@ export class IcmpErrors {
     return !this.isAboutError(b, o, end);
   }
 
-  /** True for an ICMP error, and for a fragment of which nobody can tell. */
-  private isAboutError(b: Uint8Array, o: number, end: number): boolean {
+  /**
+   * True for an ICMP error, and for a fragment of which nobody can tell.
+   *
+   * @param later  an IPv6 fragment that is not the first counts by what its header names
+   */
+  private isAboutError(b: Uint8Array, o: number, end: number, later = false): boolean {
     if (b[o]! >>> 4 === 4) {
       if (ipv4.fragOffset(b, o) !== 0) return true;
       if (ipv4.protocol(b, o) !== ipv4.PROTO_ICMP) return false;
@@ -153,7 +157,7 @@ export class IcmpErrors {
     const { chain } = this;
     chain.walk(b, o, ipv6.nextHeader(b, o), o + ipv6.HEADER_LEN, o + 6, end);
     if (chain.protocol === ipv6.NEXT_FRAGMENT && end - chain.at >= ipv6.FRAGMENT_HEADER_LEN) {
-      if (ipv6.fragOffset(b, chain.at) !== 0) return true;
+      if (ipv6.fragOffset(b, chain.at) !== 0) return !later || mayHoldIcmp(b[chain.at]!);
       const at = chain.at + ipv6.FRAGMENT_HEADER_LEN;
       chain.walk(b, o, b[chain.at]!, at, chain.at, end);
     }
@@ -163,3 +167,11 @@ export class IcmpErrors {
     return icmpv6.isError(type) || type === icmpv6.TYPE_REDIRECT;
   }
 }
+
+/** Whether a fragment with this next header may be one of an ICMP message: it is one, or other headers come first. */
+const mayHoldIcmp = (next: number): boolean =>
+  next === ipv6.NEXT_ICMPV6 ||
+  next === ipv6.NEXT_DESTINATION ||
+  next === ipv6.NEXT_ROUTING ||
+  next === ipv6.NEXT_FRAGMENT ||
+  next === ipv6.NEXT_HOP_BY_HOP;

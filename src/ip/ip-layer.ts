@@ -54,6 +54,8 @@ const ARENA_BYTES = 1 << 20;
 /** TTL and hop limit of what starts here. */
 export const DEFAULT_TTL = 64;
 
+export type ClaimListener = (w0: number, w1: number, w2: number, w3: number, macHi: number, macLo: number) => void;
+
 export interface IpLayerOptions {
   link: Link;
   memory: FrameMemory;
@@ -74,6 +76,8 @@ export interface IpLayerOptions {
   random: () => number;
   /** Hears of exceptions that a frame caused (counted as `InternalError`): defects, for the log. */
   onDefect: (error: unknown) => void;
+  /** Hears, at most once in 10 s for each family, that a station claims an address of ours: words, and its MAC address. */
+  onClaim: ClaimListener;
   /** Runs a function once, soon, outside of the present call (setImmediate). */
   defer: (run: () => void) => void;
 }
@@ -92,6 +96,8 @@ export class IpLayer implements FrameSink {
   readonly forwarding: boolean;
   readonly macHi: number;
   readonly macLo: number;
+  /** See IpLayerOptions. */
+  readonly onClaim: ClaimListener;
   readonly bytes: Uint8Array;
   readonly mtu: number;
   /** Link.offload. */
@@ -129,6 +135,7 @@ export class IpLayer implements FrameSink {
     this.own = new LinkAddresses(options.networks, options.aliases, options.ipv6, options.mac);
     this.forwarding = options.forwarding;
     this.onDefect = options.onDefect;
+    this.onClaim = options.onClaim;
     this.defer = options.defer;
     this.macHi = (options.mac[0]! << 8) | options.mac[1]!;
     this.macLo = (options.mac[2]! << 24) | (options.mac[3]! << 16) | (options.mac[4]! << 8) | options.mac[5]!;
@@ -150,6 +157,7 @@ export class IpLayer implements FrameSink {
       wheel: options.wheel,
       drops: options.drops,
       expired: (b, o, end) => this.errors.aboutFragment(b, o, end),
+      problem: (p, code, pointer) => this.errors.problem(p, code, pointer, false),
     });
     this.ipv4 = new Ipv4Input(this);
     const { hasIpv6 } = this.own;
@@ -189,7 +197,10 @@ export class IpLayer implements FrameSink {
   announce(): void {
     for (const { isIpv4, w0, w1, w2, w3 } of this.own.all) {
       if (isIpv4) this.arp.announce(w3 >>> 0);
-      else this.nd?.advertise(w0, w1, w2, w3);
+      else {
+        this.nd?.test(w0, w1, w2, w3);
+        this.nd?.advertise(w0, w1, w2, w3);
+      }
     }
     this.mld?.announce();
   }

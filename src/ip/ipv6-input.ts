@@ -44,6 +44,7 @@ export class Ipv6Input {
     if (why === Drop.None) why = this.checkDestination();
     if (why !== Drop.None) {
       this.layer.drops[why]!++;
+      if (why === Drop.Ipv6BadSource) this.reportClaim(b, off);
       return;
     }
     const { p } = this;
@@ -84,6 +85,15 @@ export class Ipv6Input {
     if (isMulticast(src0) || isMapped(src0, src1, src2) || own.isLocal6(src0, src1, src2, src3))
       return Drop.Ipv6BadSource;
     return own.isOnLink6(src0, src1, src2, src3) ? Drop.None : Drop.Ipv6BadSource;
+  }
+
+  /** A packet from an address of ours: who sent it has the address too, and says so when we test it (RFC 4862 5.4.4). */
+  private reportClaim(b: Uint8Array, off: number): void {
+    const { src0, src1, src2, src3 } = this.p;
+    const { own, nd } = this.layer;
+    if (own.isLocal6(src0, src1, src2, src3)) {
+      nd!.claimed(src0, src1, src2, src3, ethernet.srcHi(b, off), ethernet.srcLo(b, off));
+    }
   }
 
   private checkDestination(): Drop {

@@ -3,12 +3,14 @@
 //
 // Solicitations of own addresses are answered, those of a host that tests an address of ours for uniqueness (source ::)
 // to all nodes. Every valid message teaches the neighbor cache, which decides what to believe; link-layer address options
-// must name the station that sent the frame. A claim of an own address is dropped and answered with one unsolicited
-// advertisement per DEFEND_INTERVAL. Router solicitations go to `onSolicitation`; router advertisements and redirects of
-// guests are dropped: a router takes neither.
+// must name the station that sent the frame. A claim of an own address is dropped, reported, and answered with one
+// unsolicited advertisement per DEFEND_INTERVAL. Router solicitations go to `onSolicitation`; router advertisements and
+// redirects of guests are dropped: a router takes neither.
 //
-// Own addresses are announced without a test of their uniqueness (RFC 4862 section 5.4): they are configured, as
-// IPv4 ones are, and a router that waited for silence could be kept from starting by any guest.
+// Own addresses are tested for uniqueness when the link comes up (RFC 4862 section 5.4.2: one solicitation from :: each),
+// but used and announced at once, without the second of silence that section 5.4 asks for: any guest could keep the router
+// from starting by answering, and the addresses are configured, not made up. Whoever answers, then or later, claims an
+// address of ours: see above. That is RFC 5227 section 2.4 (c), which IPv4 has.
 
 import { Drop } from '../core/drop.ts';
 import type { Packet } from '../core/packet.ts';
@@ -112,7 +114,7 @@ export class NeighborDiscovery {
     }
     if (own.isLocal6(t0, t1, t2, t3)) {
       drops[Drop.NdSpoof]!++;
-      this.defend(t0, t1, t2, t3);
+      this.claimed(t0, t1, t2, t3, ethernet.srcHi(b, l2), ethernet.srcLo(b, l2));
       return;
     }
     if (!this.isSenderTrue(p, ndp.OPTION_TARGET_LINK_ADDRESS)) return;
@@ -138,10 +140,21 @@ export class NeighborDiscovery {
     this.sendToGroup(o, ndp.MESSAGE_LEN, t0, t1, t2, t3, ALL_NODES_0, 0, 0, 1);
   }
 
-  private defend(t0: number, t1: number, t2: number, t3: number): void {
-    if (this.layer.now - this.defendedAt < DEFEND_INTERVAL_MS) return;
-    this.defendedAt = this.layer.now;
+  /** Asks whether a station has an address that is to be ours; an answer is a claim of it. */
+  test(t0: number, t1: number, t2: number, t3: number): void {
+    const o = this.write(icmp.TYPE_NEIGHBOR_SOLICITATION, 0, t0, t1, t2, t3);
+    // Without the option: there is no source that the address of the link could belong to (RFC 4861 section 4.3).
+    this.sendToGroup(o, ndp.PLAIN_LEN, 0, 0, 0, 0, ALL_NODES_0, 0, 1, SOLICITED_3 | (t3 & 0xffffff));
+  }
+
+  /** Another station says that it has an address of ours: reported and answered, unless that was done just now. */
+  claimed(t0: number, t1: number, t2: number, t3: number, macHi: number, macLo: number): void {
+    const { layer } = this;
+    const isOwnEcho = macLo === layer.macLo && (macHi & 0xffff) === layer.macHi;
+    if (isOwnEcho || layer.now - this.defendedAt < DEFEND_INTERVAL_MS) return;
+    this.defendedAt = layer.now;
     this.advertise(t0, t1, t2, t3);
+    layer.onClaim(t0, t1, t2, t3, macHi, macLo);
   }
 
   /**

@@ -14,8 +14,9 @@
 //
 // What does not fit together refuses the whole set: pieces that overlap (another copy of the same piece is only dropped),
 // a piece beyond the end that the last one told, a first piece without its whole transport header (what follows could
-// change it behind the back of every check) or without its whole chain of headers (RFC 7112), more than 65,535 bytes. A refused set stays, without memory, until
-// its time is up, so that what still arrives of it is refused too.
+// change it behind the back of every check) or without its whole chain of headers (RFC 7112), more than 65,535 bytes. A
+// refused set stays, without memory, until its time is up, so that what still arrives of it is refused too. What RFC 8200
+// section 4.5 wants told of an IPv6 fragment is told (`problem`).
 //
 // Bounds: 4 MiB in all, 256 KiB and 64 sets for each sending station (by MAC address: a station has any number of IPv6
 // addresses), 64 pieces a set, 30 s (IPv6: 60 s) from its first piece. At a station's bound its own oldest set goes, at
@@ -51,6 +52,8 @@ const WHOLE_AT = 2;
 const MEMORY_LEN = WHOLE_AT + ethernet.HEADER_LEN + MAX_IP_HEADER + ipv4.MAX_LEN;
 /** Next-header field of an IPv6 header, bytes from its start. */
 const NEXT_AT = 6;
+/** Offset of the fragment offset in a fragment header. */
+const FRAGMENT_OFFSET_AT = 2;
 
 /** What one station has under way. */
 class Source {
@@ -92,12 +95,15 @@ export interface ReassemblyOptions {
   drops: DropCounters;
   /** A set is given up whose first piece, headers first, is [o, end) of `b` (on loan). */
   expired: (b: Uint8Array, o: number, end: number) => void;
+  /** An IPv6 fragment that its sender hears about by a parameter problem: code, and pointer from the IPv6 header. */
+  problem: (p: Packet, code: number, pointer: number) => void;
 }
 
 export class Reassembly {
   private readonly drops: DropCounters;
   private readonly wheel: TimerWheel;
   private readonly expired: (b: Uint8Array, o: number, end: number) => void;
+  private readonly problem: (p: Packet, code: number, pointer: number) => void;
   private readonly timer: Timer;
   private readonly sources = new Map<number, Source>();
   private oldest: FragmentSet | null = null;
@@ -117,6 +123,7 @@ export class Reassembly {
     this.drops = options.drops;
     this.wheel = options.wheel;
     this.expired = options.expired;
+    this.problem = options.problem;
     this.timer = options.wheel.timer(() => this.expire());
   }
 
@@ -148,6 +155,7 @@ export class Reassembly {
     const len = end - at;
     if (len <= 0 || (more && (len & 7) !== 0)) {
       this.drops[Drop.FragmentMalformed]!++;
+      if (!isIpv4 && len > 0) this.problem(p, ipv6.PROBLEM_FIELD, ipv6.PAYLOAD_LEN_AT);
       return null;
     }
     const set = this.find(p, id) ?? this.open(p, id, isIpv4);
@@ -158,6 +166,9 @@ export class Reassembly {
     const why = this.fits(set, p, at, from, len, more);
     if (why === Drop.FragmentDuplicate) this.drops[why]!++;
     else if (why !== Drop.None) this.refuse(set, why);
+    if (why === Drop.FragmentTooLong && !isIpv4) this.problem(p, ipv6.PROBLEM_FIELD, p.l4 + FRAGMENT_OFFSET_AT - l3);
+    if (why === Drop.FragmentTiny && !isIpv4) this.problem(p, icmpv6.CODE_INCOMPLETE_CHAIN, 0);
+    if (why === Drop.Ipv6BadExtension) this.problem(p, this.chain.problem, this.chain.pointer);
     if (why !== Drop.None) return null;
     if (!more) set.total = from + len;
     this.store(set, b, at, from, len);
@@ -218,8 +229,13 @@ export class Reassembly {
   /** Whether a piece belongs where it says; notes it then, and makes sure of its memory. */
   private fits(set: FragmentSet, p: Packet, at: number, from: number, len: number, more: boolean): Drop {
     const to = from + len;
-    if ((set.isIpv4 ? at - p.l3 : 0) + to > ipv4.MAX_LEN) return Drop.FragmentTooLong;
-    if (from === 0 && !this.holdsHeaders(set, p, at)) return Drop.FragmentTiny;
+    // All of an IPv4 packet counts, of an IPv6 one what its payload length covers: the headers before the fragment's too.
+    const before = set.isIpv4 ? at - p.l3 : p.l4 - p.l3 - ipv6.HEADER_LEN;
+    if (before + to > ipv4.MAX_LEN) return Drop.FragmentTooLong;
+    if (from === 0) {
+      const why = this.checkHeaders(set, p, at);
+      if (why !== Drop.None) return why;
+    }
     const { starts, ends, pieces } = set;
     let place = pieces;
     while (place > 0 && starts[place - 1]! >= from) place--;
@@ -238,13 +254,21 @@ export class Reassembly {
     return Drop.None;
   }
 
-  /** Whether a first fragment, its payload at `at`, holds all that the checks of the whole packet look at. */
-  private holdsHeaders(set: FragmentSet, p: Packet, at: number): boolean {
-    if (set.isIpv4) return p.end - at >= transportHeaderLen(p.b, p.protocol, at, p.end);
+  /**
+   * Whether a first fragment, its payload at `at`, holds all that the checks of the whole packet look at. A hop-by-hop
+   * header in it is refused here (`chain` says how): behind the fragment header, which the whole packet has no more, it
+   * is out of its place.
+   */
+  private checkHeaders(set: FragmentSet, p: Packet, at: number): Drop {
     const { chain } = this;
-    const why = chain.walk(p.b, p.l3, p.b[p.l4]!, at, p.l4, p.end);
-    if (why === Drop.Ipv6BadExtension) return false;
-    return why !== Drop.None || p.end - chain.at >= transportHeaderLen(p.b, chain.protocol, chain.at, p.end);
+    if (!set.isIpv4) {
+      const why = chain.walk(p.b, p.l3, p.b[p.l4]!, at, p.l4, p.end);
+      if (why === Drop.Ipv6BadExtension) return chain.problem < 0 ? Drop.FragmentTiny : why;
+      if (why !== Drop.None) return Drop.None; // refused when all is there, or for good by what is missing
+    }
+    const protocol = set.isIpv4 ? p.protocol : chain.protocol;
+    const from = set.isIpv4 ? at : chain.at;
+    return p.end - from >= transportHeaderLen(p.b, protocol, from, p.end) ? Drop.None : Drop.FragmentTiny;
   }
 
   /** Gives a set the blocks that [from, to) needs, at the cost of older sets. */

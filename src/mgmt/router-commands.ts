@@ -6,6 +6,7 @@
 import { isAbsolute } from 'node:path';
 import { Endpoint, formatAddress, parseAddress, parseIpv4 } from '../core/address.ts';
 import { DROP_REASONS, Drop, type DropCounters, type DropName, dropLabel, dropSnapshot } from '../core/drop.ts';
+import { parseIpv6 } from '../core/ipv6-network.ts';
 import type { FlowKind, ForwardView, Router } from '../router/index.ts';
 import type { Lease6View } from '../services/index.ts';
 import type { Captures } from './captures.ts';
@@ -149,13 +150,24 @@ function lease6Commands({ dhcp6 }: Router): ConsoleEntry[] {
       details: 'CLIENT is the identifier (DUID) and, behind the slash, the number of its association (IAID).',
       run: () => {
         const rows = dhcp6.leases().slice(0, MAX_LINES);
-        const row = ({ address, client, state, remainingMs: left }: Lease6View): string[] => [
+        const row = ({ address, client, state, remainingMs: left, hostname }: Lease6View): string[] => [
           formatAddress(...address),
           client === '' ? '-' : client.replace(/^duid:/, ''),
           state,
           Number.isFinite(left) ? `${left < 0 ? '-' : ''}${durationText(Math.abs(left))}` : '-',
+          hostname === '' ? '-' : hostname,
         ];
-        return data(columns(['ADDRESS', 'CLIENT', 'STATE', 'LEFT'], rows.map(row)));
+        return data(columns(['ADDRESS', 'CLIENT', 'STATE', 'LEFT', 'NAME'], rows.map(row)));
+      },
+    },
+    {
+      path: 'lease6/release',
+      syntax: 'ADDRESS',
+      help: 'end a lease of DHCPv6; its client is given the address again if it asks in time',
+      run: ([text = '']) => {
+        const address = parseIpv6(text);
+        if (address === null) return failure('EINVAL');
+        return dhcp6.endLease(address) ? SUCCESS : failure('ENOENT');
       },
     },
   ];

@@ -35,7 +35,7 @@ export interface DnsServiceOptions {
 /**
  * Makes the forwarder. The names of the router itself come before all others.
  *
- * @param hosts  who knows the guests' names, or null
+ * @param hosts  who knows the guests' names
  */
 export function makeForwarder(
   dns: DnsServiceOptions,
@@ -46,7 +46,7 @@ export function makeForwarder(
     readonly hostLoopback: boolean;
   },
   context: RouterContext,
-  hosts: LocalHosts | null,
+  hosts: LocalHosts,
 ): DnsForwarder {
   const first = net.networks[0];
   const { network, mask } = first ?? NO_NETWORK;
@@ -60,7 +60,8 @@ export function makeForwarder(
     { name: full, words, reverse: true },
     ...names.map((name) => ({ name, words, reverse: false })),
   ]);
-  const local = new LocalNames({ records: [...own, ...records], domain, network, mask, hosts });
+  const networks6 = (net.ipv6?.addresses ?? []).map(({ words, prefixLen }) => ({ network: words, prefixLen }));
+  const local = new LocalNames({ records: [...own, ...records], domain, network, mask, networks6, hosts });
   const prefix = dns.dns64 === true ? net.nat64?.[0] : undefined;
   // Addresses of the guests' own network have no counterpart: the translator refuses them.
   const isReachable = (v4: number): boolean => !context.ip.own.isOnLink4(v4) && v4 >>> 24 !== 127 && v4 >>> 24 !== 0;

@@ -12,14 +12,21 @@
 // sends data and ACKs, the frames leave in one batch. Events of host sockets ask for the same flush once per turn of the
 // event loop (`flushSoon`).
 
-import type { Ipv4Network } from '../core/address.ts';
+import { formatAddress, formatMac, type Ipv4Network } from '../core/address.ts';
 import type { Drop } from '../core/drop.ts';
 import { newDropCounters } from '../core/drop.ts';
 import type { FrameMemory, Link } from '../core/frame.ts';
 import type { TimerWheel } from '../core/timer-wheel.ts';
 import type { HostNet } from '../host/host-net.ts';
 import { IpLayer, type Ipv6Link } from '../ip/index.ts';
-import type { DhcpServer, Dhcpv6Server, DnsForwarder, RouterAdvertiser, TftpFiles } from '../services/index.ts';
+import {
+  type DhcpServer,
+  type Dhcpv6Server,
+  type DnsForwarder,
+  macNumber,
+  type RouterAdvertiser,
+  type TftpFiles,
+} from '../services/index.ts';
 import { TcpEngine, type TcpLimits } from '../tcp/index.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
@@ -32,7 +39,7 @@ import { type DnsServiceOptions, dnsAddresses, makeForwarder } from './dns-servi
 import { FlowBudget } from './flow-budget.ts';
 import type { FlowFilter, FlowKind, FlowPage, FlowView } from './flow-view.ts';
 import { type ForwardRule, Forwards, type ForwardView, type ResolveGuest } from './forwards.ts';
-import { addressOfGuest } from './guest-name.ts';
+import { GuestNames } from './guest-name.ts';
 import { IcmpNat } from './icmp-nat.ts';
 import { EgressPolicy } from './policy.ts';
 import type { PolicyRule } from './policy-rules.ts';
@@ -140,6 +147,13 @@ export class Router {
         const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
         options.log('defect', `a frame was dropped because of a defect, please report it: ${text}`);
       },
+      onClaim: (w0, w1, w2, w3, macHi, macLo) => {
+        const mac = formatMac(Uint8Array.of(macHi >>> 8, macHi, macLo >>> 24, macLo >>> 16, macLo >>> 8, macLo));
+        options.log(
+          'claim',
+          `${mac} claims ${formatAddress(w0, w1, w2, w3)}, which is ours: its claims are not believed`,
+        );
+      },
       defer: options.defer,
     });
     const secret = new Uint8Array(Uint32Array.from({ length: 8 }, () => random()).buffer);
@@ -176,16 +190,33 @@ export class Router {
       timeouts: UDP_TIMEOUTS[options.udpTimeouts ?? 'short'],
     });
     this.budget.addDonor(this.tcpNat); // behind those whose flows have no end of their own
-    const dhcp = options.dhcp === null ? null : new DhcpPort(context, options.dhcp);
+    // A name is one guest's, whichever server it came by; what is restored at start finds no other server yet.
+    const isOther = (owner: number | undefined, hi: number, lo: number): boolean =>
+      owner !== undefined && owner >= 0 && owner !== macNumber(hi, lo);
+    const dhcp =
+      options.dhcp === null
+        ? null
+        : new DhcpPort(context, {
+            ...options.dhcp,
+            nameTaken: (name, hi, lo) => isOther(this.dhcp6?.ownerOf(name), hi, lo),
+          });
     this.dhcp = dhcp?.server ?? null;
-    const dhcp6 = options.dhcp6 === undefined ? null : new Dhcp6Port(context, options.dhcp6, this.udpNat);
+    const dhcp6 =
+      options.dhcp6 === undefined
+        ? null
+        : new Dhcp6Port(
+            context,
+            { ...options.dhcp6, nameTaken: (name, hi, lo) => isOther(this.dhcp?.ownerOf(name), hi, lo) },
+            this.udpNat,
+          );
     this.dhcp6 = dhcp6?.server ?? null;
     this.advertiser = options.ra === undefined ? null : makeAdvertiser(context, options.ra);
-    const resolve: ResolveGuest = (name) => addressOfGuest(name, this.dhcp, this.ip.neighbors);
+    const guests = new GuestNames(this.dhcp, this.dhcp6, this.ip.neighbors);
+    const resolve: ResolveGuest = (name) => guests.resolve(name);
     this.forwards = new Forwards(context, this.tcpNat, this.udpNat, resolve, options.maxListeners ?? MAX_LISTENERS);
     this.unixForwards = new UnixForwards(context, this.tcpNat);
     this.tftp = options.tftp === undefined ? null : new TftpPort(context, options.tftp, this.udpNat);
-    this.dns = options.dns === null ? null : makeForwarder(options.dns, options, context, this.dhcp);
+    this.dns = options.dns === null ? null : makeForwarder(options.dns, options, context, guests);
     const dns = this.dns === null ? null : new DnsPort(context, this.dns, this.udpNat, dnsAddresses(options.dns!));
     this.udpNat.service = (p) =>
       dhcp?.datagram(p) === true ||

@@ -11,6 +11,8 @@ import { embed, extract, holds, MAPPED_PREFIX, type Nat64Prefix } from '../wire/
 
 /** The address is what it says. */
 export const VIA_NONE = 0;
+/** Not a prefix: an IPv6 gateway's address, whose IPv6 loopback did not have the service that 127.0.0.1 may have. */
+export const VIA_LOOPBACK = -1;
 
 export class Translation {
   /** The prefix for addresses that we choose; VIA_NONE when NAT64 is off. */

@@ -7,7 +7,7 @@
 // Filtering  endpoint-independent (REQ-8): a datagram from anybody to that socket goes to the guest; udp-peers.ts has the
 //            stricter modes.
 // Loopback   what the guest sends to the gateway goes to the host's loopback interface, and answers from there come from
-//            the gateway again.
+//            the gateway again. An IPv6 gateway is ::1, and 127.0.0.1 for ports that ::1 lacks (loopback-try.ts).
 // Timeouts   udp-timeouts.ts. Only what the guest sends, or the first answer, prolongs (REQ-6).
 // TTL        that of the guest less one, for each datagram.
 // Hairpin    a guest that sends to an address of this host, to a port that a mapping or forward of ours has, is heard
@@ -28,14 +28,16 @@ import type { RouterContext } from './context.ts';
 import { FlowTable, IdleFlow } from './flow-table.ts';
 import { isResourceError } from './host-errors.ts';
 import { tellGuest } from './icmp-relay.ts';
+import { LoopbackTry } from './loopback-try.ts';
 import { Destination } from './policy.ts';
 import { PolicyProtocol } from './policy-rules.ts';
 import { Quote } from './quote.ts';
-import { VIA_NONE } from './translation.ts';
+import { VIA_LOOPBACK, VIA_NONE } from './translation.ts';
 import { type UdpFilter, UdpPeers } from './udp-peers.ts';
 import { UDP_TIMEOUTS, type UdpTimeouts } from './udp-timeouts.ts';
 
 const LOOPBACK_NET = 127;
+const LOOPBACK = 0x7f000001;
 
 export interface UdpNatOptions {
   /** Mappings at once; each of them holds one host descriptor (flow-budget.ts). */
@@ -58,6 +60,8 @@ class UdpMapping extends IdleFlow implements HostUdpUser {
   readonly written = new Endpoint();
   /** As which address the guest knows the host's loopback interface: the gateway that it wrote last. */
   readonly gateway = new Endpoint();
+  /** How the guest fares at ::1; null: it has sent nothing there. */
+  loopback: LoopbackTry | null = null;
   answered = false;
   /** All destinations so far were DNS servers. */
   dnsOnly = true;
@@ -90,6 +94,7 @@ class UdpMapping extends IdleFlow implements HostUdpUser {
   release(): void {
     this.socket?.close();
     this.socket = null;
+    this.loopback = null;
   }
 
   describe(): { port: number; peer: string; state: string } {
@@ -163,8 +168,12 @@ export class UdpNat implements PacketHandler {
       return;
     }
     const family = isIpv4 ? MAPPED : 0;
-    const flow =
-      this.flows.find(p.src0, p.src1, p.src2, p.src3, 0, 0, family, target.via, srcPort) ?? this.open(p, srcPort);
+    let flow = this.flows.find(p.src0, p.src1, p.src2, p.src3, 0, 0, family, target.via, srcPort);
+    if (flow === null) {
+      const guest = ip.neighbors.find(p.src0, p.src1, p.src2, p.src3);
+      flow = guest === null ? null : this.open(guest, srcPort);
+    }
+    if (flow !== null && target.isLoopback && !target.isIpv4) flow = this.atLoopback(flow, p, dstPort);
     if (flow === null) return;
     if (dstPort !== 53) flow.dnsOnly = false;
     if (!flow.to.same(target)) flow.to.copy(target);
@@ -178,22 +187,74 @@ export class UdpNat implements PacketHandler {
     flow.socket!.send(flow.to, p.b, p.l4 + udp.HEADER_LEN, len, Math.max(0, p.ttl - 1));
   }
 
-  private open(p: Packet, port: number): UdpMapping | null {
-    const { ip, host, drops } = this.context;
-    const guest = ip.neighbors.find(p.src0, p.src1, p.src2, p.src3);
-    if (guest === null) return null;
+  /** Opens a mapping to `target`. */
+  private open(guest: Neighbor, port: number): UdpMapping | null {
+    const { host, drops } = this.context;
     if (!this.flows.makeRoom(guest)) {
       drops[Drop.FlowTableFull]!++;
       return null;
     }
     const { target } = this;
-    const family = p.isIpv4 ? MAPPED : 0;
-    const key = Int32Array.of(p.src0, p.src1, p.src2, p.src3, 0, 0, family, target.via, port);
+    const { w0, w1, w2, w3, isIpv4 } = guest;
+    const key = Int32Array.of(w0, w1, w2, w3, 0, 0, isIpv4 ? MAPPED : 0, target.via, port);
     const flow = new UdpMapping(this, guest, key, port);
     flow.to.copy(target);
     flow.socket = host.openUdp(target.isIpv4 ? 4 : 6, port, flow);
     this.flows.add(flow, flow.idleMs);
     return flow;
+  }
+
+  /** The mapping by which a datagram to an IPv6 gateway leaves: `flow`, or the one to 127.0.0.1. */
+  private atLoopback(flow: UdpMapping, p: Packet, dstPort: number): UdpMapping | null {
+    const { ip } = this.context;
+    flow.loopback ??= new LoopbackTry();
+    if (flow.loopback.missing !== dstPort) {
+      const len = udp.length(p.b, p.l4) - udp.HEADER_LEN;
+      flow.loopback.sent(dstPort, p.b, p.l4 + udp.HEADER_LEN, len, ip.now);
+      return flow;
+    }
+    this.flows.touch(flow, ip.now, flow.idleMs);
+    return this.toLoopback4(flow, dstPort);
+  }
+
+  /** The mapping to a port of 127.0.0.1 that stands in for ::1, and `target` set to that. */
+  private toLoopback4({ guest, port }: UdpMapping, dstPort: number): UdpMapping | null {
+    const { target } = this;
+    target.setIpv4(LOOPBACK, dstPort);
+    target.via = VIA_LOOPBACK;
+    target.isLoopback = true;
+    const { w0, w1, w2, w3 } = guest;
+    return this.flows.find(w0, w1, w2, w3, 0, 0, 0, VIA_LOOPBACK, port) ?? this.open(guest, port);
+  }
+
+  /** Sends what ::1 refused to 127.0.0.1; false: that is nothing for it. */
+  private fallBack(flow: UdpMapping, code: ErrnoName, to: Endpoint | null): boolean {
+    const { loopback } = flow;
+    const isLoopback = to === null ? flow.to.isLoopback : to.w3 === 1 && (to.w0 | to.w1 | to.w2) === 0;
+    const { port } = to ?? flow.to;
+    if (loopback === null || !isLoopback || !loopback.failed(port, code)) return false;
+    const { now } = this.context.ip;
+    const first = loopback.take(port, now);
+    if (first === null) return true;
+    const other = this.toLoopback4(flow, port);
+    if (other === null) return true;
+    other.to.copy(this.target);
+    other.gateway.copy(flow.gateway);
+    other.written.copy(flow.gateway).port = port;
+    other.dnsOnly = flow.dnsOnly;
+    other.latest.copy(flow.latest);
+    other.latest.readdress(other.written);
+    other.peers?.sent(other.to);
+    this.flows.touch(other, now, other.idleMs);
+    other.bytesOut += first.length;
+    other.socket!.send(other.to, first, 0, first.length, 0);
+    return true;
+  }
+
+  /** 127.0.0.1 has refused what ::1 had refused before: the next datagram is for ::1 again. */
+  private forgetLoopback({ guest, port }: UdpMapping): void {
+    const { w0, w1, w2, w3 } = guest;
+    this.flows.find(w0, w1, w2, w3, 0, 0, 0, VIA_NONE, port)?.loopback?.forget();
   }
 
   fromHost(flow: UdpMapping, from: Endpoint, b: Uint8Array, off: number, len: number): void {
@@ -209,6 +270,7 @@ export class UdpNat implements PacketHandler {
     }
     if (!flow.answered) {
       flow.answered = true;
+      flow.loopback?.answered();
       this.flows.touch(flow, ip.now, flow.idleMs);
     }
     flow.bytesIn += len;
@@ -226,6 +288,8 @@ export class UdpNat implements PacketHandler {
       if (gateway.port !== 0) out.copy(gateway);
       else if (via !== VIA_NONE) return false;
       else out.copy(this.context.ip.own.sourceFor(guest.w0, guest.w1, guest.w2, guest.w3)!);
+    } else if (via === VIA_LOOPBACK) {
+      return false;
     } else if (via !== VIA_NONE) {
       this.context.translation.toIpv6(via, w3, 0, out);
     } else {
@@ -266,12 +330,17 @@ export class UdpNat implements PacketHandler {
 
   failed(flow: UdpMapping, code: ErrnoName, to: Endpoint | null, report: IcmpReport | undefined): void {
     const { drops, log } = this.context;
+    if (this.fallBack(flow, code, to)) {
+      if (to === null) this.flows.remove(flow);
+      return;
+    }
+    if (flow.to.via === VIA_LOOPBACK) this.forgetLoopback(flow);
     drops[Drop.HostUnreachable]!++;
     if (isResourceError(code, flow.to.isIpv4)) log(`udp-${code}`, `cannot send to ${flow.to}: ${code}`);
     if (to === null)
       this.flows.remove(flow); // the socket itself is of no use
     else if (this.writtenAs(flow, to, this.shown)) flow.latest.readdress(this.shown);
-    tellGuest(this.context, flow.latest, flow.to.isIpv4, flow.to.via, code, report);
+    tellGuest(this.context, flow.latest, flow.to.isIpv4, Math.max(VIA_NONE, flow.to.via), code, report);
   }
 
   /** Sets `out` to the address by which the guest knows a destination of its mapping. */

@@ -37,9 +37,14 @@ export function requestedName(m: dhcpv4.DhcpMessage, domain: string): string {
 
 function firstLabel(fqdn: Uint8Array): string {
   if ((fqdn[0]! & FLAG_E) === 0) return dhcpv4.readText(fqdn.subarray(FIXED_LEN)).split('.')[0]!;
-  const len = fqdn[FIXED_LEN] ?? 0;
-  const end = FIXED_LEN + 1 + len;
-  return len > MAX_LABEL || end > fqdn.length ? '' : dhcpv4.readText(fqdn.subarray(FIXED_LEN + 1, end));
+  return encodedLabel(fqdn, FIXED_LEN);
+}
+
+/** The first label of a name in DNS encoding at `o`, '' when it is none or does not lie in `b`. */
+export function encodedLabel(b: Uint8Array, o: number): string {
+  const len = b[o] ?? 0;
+  const end = o + 1 + len;
+  return len > MAX_LABEL || end > b.length ? '' : String.fromCharCode(...b.subarray(o + 1, end));
 }
 
 /**
@@ -64,7 +69,7 @@ export function fqdnReply(m: dhcpv4.DhcpMessage, hostname: string, domain: strin
 }
 
 /** A full name ends with the root label, one without domain is partial and does not (section 2.3.1). */
-function encodeName(hostname: string, domain: string, encoded: boolean): Uint8Array {
+export function encodeName(hostname: string, domain: string, encoded: boolean): Uint8Array {
   const name = domain === '' ? hostname : `${hostname}.${domain}`;
   if (!encoded) return dhcpv4.writeText(name);
   const full = dhcpv4.writeDomainSearch([name]);

@@ -126,7 +126,7 @@ export class DhcpServer {
     this.probe = options.probe ?? null;
     this.ports = options.portOf === undefined ? null : new PortShares(this.pool, options.portOf);
     this.defaultHostname = options.hostname ?? '';
-    this.names = new HostNames(this.pool, options.reservedNames ?? []);
+    this.names = new HostNames(this.pool, options.reservedNames ?? [], options.nameTaken ?? null);
     for (const { address, name } of options.hosts ?? []) {
       if (name !== '') this.names.fix(this.pool.indexOf(address), name);
     }
@@ -217,6 +217,18 @@ export class DhcpServer {
     this.pool.sweep(this.clock.now());
     const i = this.pool.indexOf(address);
     return i < 0 ? '' : this.names.nameOf(i);
+  }
+
+  /** Hardware address, as one number, of the guest or configured host that has this name (lower case) now, or -1. */
+  ownerOf(name: string): number {
+    this.pool.sweep(this.clock.now());
+    return this.names.ownerOf(name);
+  }
+
+  /** Name of the station with this hardware address, or ''. */
+  nameOfStation(macHi: number, macLo: number): string {
+    this.pool.sweep(this.clock.now());
+    return this.names.nameOfStation(macHi, macLo);
   }
 
   private take(b: Uint8Array, off: number, end: number, srcHi: number, srcLo: number): Drop {

@@ -6,6 +6,7 @@ import type { DropCounters } from '../core/drop.ts';
 import { VdeError } from '../core/errors.ts';
 import type { ClasslessRoute } from '../wire/dhcpv4.ts';
 import type { DhcpConfig, DhcpReply } from './dhcp-reply.ts';
+import type { NameTaken } from './host-names.ts';
 import { type Holder, LeasePool, LeaseState, macNumber } from './lease-pool.ts';
 import type { LeaseStore } from './lease-store.ts';
 
@@ -42,6 +43,8 @@ export interface DhcpServerOptions {
   readonly hostname?: string;
   /** Host names that no guest can take. */
   readonly reservedNames?: readonly string[];
+  /** Names that guests have by other leases. */
+  readonly nameTaken?: NameTaken;
   /** Hosts with an address of their own. */
   readonly hosts?: readonly StaticHost[];
   /** Boot server for PXE clients (siaddr, option 66), unsigned. Default: the router itself. */

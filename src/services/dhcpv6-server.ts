@@ -16,7 +16,8 @@
 // answered UseMulticast. Relays are ignored: there is one link.
 //
 // Addresses, their states and bounds are those of the pool that DHCPv4 has (lease-pool.ts, by the last word of the
-// address), and so are its store and its limits for one hardware address.
+// address), and so are its store and its limits for one hardware address. A client that brings a host name (option 39)
+// is known by it while its lease is in force, unless somebody else is (host-names.ts).
 
 import type { Clock } from '../core/clock.ts';
 import { Drop, type DropCounters } from '../core/drop.ts';
@@ -25,7 +26,9 @@ import { type AddressWords, isInNetwork } from '../core/ipv6-network.ts';
 import * as d6 from '../wire/dhcpv6.ts';
 import { ASIDE_MS, LEASES_PER_MAC, OFFER_MS, RATE_ALL, RATE_MAC } from './dhcp-server.ts';
 import { POOL_MAX } from './dhcp-setup.ts';
-import { type Holder, LeasePool, LeaseState } from './lease-pool.ts';
+import { fqdnReply6, requestedName6 } from './dhcpv6-fqdn.ts';
+import { HostNames, type NameTaken } from './host-names.ts';
+import { type Holder, LeasePool, LeaseState, macNumber } from './lease-pool.ts';
 import type { LeaseStore } from './lease-store.ts';
 import { MacRateLimit, TokenBucket } from './rate-limit.ts';
 
@@ -53,6 +56,11 @@ export interface Dhcpv6ServerOptions {
   readonly networks: readonly { readonly network: AddressWords; readonly prefixLen: number }[];
   readonly dns: readonly AddressWords[];
   readonly search: () => readonly string[];
+  /** Domain of the guests' names, '' (the default) for none. */
+  readonly domain?: string;
+  /** Host names that no guest can take, and those that guests have by other leases. */
+  readonly reservedNames?: readonly string[];
+  readonly nameTaken?: NameTaken;
   /** Null: no addresses. */
   readonly pool: Dhcpv6Pool | null;
   readonly clock: Clock;
@@ -66,6 +74,8 @@ export interface Lease6View {
   readonly address: AddressWords;
   readonly state: 'offered' | 'bound' | 'idle' | 'aside';
   readonly client: string;
+  /** Host name, '' for none. */
+  readonly hostname: string;
   readonly remainingMs: number;
 }
 
@@ -103,6 +113,7 @@ export class Dhcpv6Server {
   readonly duid: Uint8Array;
   private readonly options: Dhcpv6ServerOptions;
   private readonly pool: LeasePool | null;
+  private readonly names: HostNames | null;
   private readonly clock: Clock;
   private readonly rateAll: TokenBucket;
   private readonly rateMac = new MacRateLimit(RATE_MAC, RATE_MAC);
@@ -114,6 +125,8 @@ export class Dhcpv6Server {
     this.duid = duidOf(options.mac);
     this.rateAll = new TokenBucket(RATE_ALL, RATE_ALL, this.clock.now());
     this.pool = options.pool === null ? null : makePool(options.pool);
+    this.names =
+      this.pool === null ? null : new HostNames(this.pool, options.reservedNames ?? [], options.nameTaken ?? null);
     this.restore();
   }
 
@@ -148,10 +161,67 @@ export class Dhcpv6Server {
     for (let i = 0; i < pool.size; i++) {
       const state = VIEW_STATES[pool.state(i)];
       if (state === undefined) continue;
-      const client = pool.holder(i)?.client ?? '';
-      out.push({ address: this.addressOf(i), state, client, remainingMs: pool.deadline(i) - now });
+      const { client = '', hostname = '' } = pool.holder(i) ?? {};
+      out.push({ address: this.addressOf(i), state, client, hostname, remainingMs: pool.deadline(i) - now });
     }
     return out;
+  }
+
+  /**
+   * Ends the lease or offer of an address, by order of management. The client finds out when it renews, and is given the
+   * address again if it comes back before others need it. False when nobody has the address now.
+   */
+  endLease(address: AddressWords): boolean {
+    const { pool } = this;
+    pool?.sweep(this.clock.now());
+    const i = this.indexOf(address);
+    if (pool === null || i < 0) return false;
+    const state = pool.state(i);
+    if (state !== LeaseState.Bound && state !== LeaseState.Offered) return false;
+    const holder = pool.holder(i)!;
+    pool.retire(i, this.clock.now());
+    if (holder.confirmed) this.store(i, holder, () => {});
+    return true;
+  }
+
+  /** Address of the guest that has this name (lower case, one label) now, or null. */
+  addressOfName(name: string): AddressWords | null {
+    this.pool?.sweep(this.clock.now());
+    const i = this.names?.find(name) ?? -1;
+    return i < 0 ? null : this.addressOf(i);
+  }
+
+  /** Addresses that the station with this hardware address has leased now. */
+  addressesOfStation(macHi: number, macLo: number): AddressWords[] {
+    const { pool } = this;
+    pool?.sweep(this.clock.now());
+    if (pool === null || pool.heldBy(macHi, macLo) === 0) return [];
+    const out: AddressWords[] = [];
+    for (let i = 0; i < pool.size; i++) {
+      const holder = pool.state(i) === LeaseState.Bound ? pool.holder(i) : null;
+      if (holder?.macHi === macHi && holder.macLo === macLo) out.push(this.addressOf(i));
+    }
+    return out;
+  }
+
+  /** Hardware address, as one number, of the guest that has this name (lower case) now, or -1. */
+  ownerOf(name: string): number {
+    this.pool?.sweep(this.clock.now());
+    return this.names?.ownerOf(name) ?? -1;
+  }
+
+  /** Hardware address, as one number, of the guest that leases this address now, or -1. */
+  holderOf(address: AddressWords): number {
+    this.pool?.sweep(this.clock.now());
+    const i = this.indexOf(address);
+    const holder = i >= 0 && this.pool!.state(i) === LeaseState.Bound ? this.pool!.holder(i) : null;
+    return holder === null ? -1 : macNumber(holder.macHi, holder.macLo);
+  }
+
+  /** Name of the station with this hardware address, or ''. */
+  nameOfStation(macHi: number, macLo: number): string {
+    this.pool?.sweep(this.clock.now());
+    return this.names?.nameOfStation(macHi, macLo) ?? '';
   }
 
   private take(
@@ -213,6 +283,7 @@ export class Dhcpv6Server {
 
   private advertise(r: Request): Drop {
     const w = this.begin(r.m);
+    let named = -1;
     for (const ia of r.m.ias) {
       const i = ia.kind === 'na' ? this.addressFor(r, ia) : -1;
       if (i < 0) {
@@ -220,9 +291,10 @@ export class Dhcpv6Server {
         continue;
       }
       if (this.pool!.state(i) !== LeaseState.Bound) this.hold(r, ia, i, LeaseState.Offered, OFFER_MS);
+      if (named < 0) named = i;
       this.writeIa(w, ia, [this.leaseOf(i)]);
     }
-    this.send(r, d6.ADVERTISE, this.settings(w, r.m));
+    this.send(r, d6.ADVERTISE, this.settings(this.nameReply(w, r.m, named), r.m));
     return Drop.None;
   }
 
@@ -231,8 +303,9 @@ export class Dhcpv6Server {
   /** @param missing  status of an association that gets no address */
   private grant(r: Request, w: d6.Dhcpv6Writer, missing: number): Drop {
     let waiting = 1;
+    let named = -1;
     const done = (): void => {
-      if (--waiting === 0) this.send(r, d6.REPLY, this.settings(w, r.m));
+      if (--waiting === 0) this.send(r, d6.REPLY, this.settings(this.nameReply(w, r.m, named), r.m));
     };
     for (const ia of r.m.ias) {
       const foreign = ia.addresses.filter(({ address }) => !this.isOnLink(address));
@@ -250,6 +323,10 @@ export class Dhcpv6Server {
       }
       const holder = this.hold(r, ia, i, LeaseState.Bound, this.options.pool!.leaseSec * 1000);
       holder.confirmed = true;
+      if (named < 0) {
+        named = i;
+        this.learnName(i, holder, r.m);
+      }
       const lease = this.leaseOf(i);
       this.writeIa(w, ia, [lease, ...gone.filter(({ address }) => address.join() !== lease.address.join())]);
       waiting++;
@@ -309,14 +386,33 @@ export class Dhcpv6Server {
     const pool = this.pool!;
     const client = keyOf(r, ia);
     const former = pool.holder(i);
-    const confirmed = former?.client === client && former.confirmed;
-    const holder: Holder = { client, macHi: r.macHi, macLo: r.macLo, hostname: '', confirmed };
+    const same = former?.client === client;
+    const known = pool.find(client);
+    if (known >= 0 && known !== i) this.names!.drop(known);
+    if (!same) this.names!.drop(i);
+    const hostname = same ? former.hostname : '';
+    const holder: Holder = { client, macHi: r.macHi, macLo: r.macLo, hostname, confirmed: same && former.confirmed };
     pool.assign(i, holder, state, this.clock.now() + forMs);
     return holder;
   }
 
+  private learnName(i: number, holder: Holder, m: d6.Dhcpv6Message): void {
+    const name = m.fqdn === null ? '' : requestedName6(m.fqdn);
+    if (name !== '' && name !== holder.hostname) this.names!.give(i, name);
+  }
+
+  /** Adds what became of the client's name, if it asks (RFC 4704 section 6); `i`: its address, -1 for none. */
+  private nameReply(w: d6.Dhcpv6Writer, m: d6.Dhcpv6Message, i: number): d6.Dhcpv6Writer {
+    if (m.fqdn === null || m.wanted?.includes(d6.OPTION_CLIENT_FQDN) !== true || i < 0) return w;
+    const asked = requestedName6(m.fqdn);
+    // An offer says what the name would be, without giving it yet.
+    const name = this.names!.mayHave(i, asked) ? asked : (this.pool!.holder(i)?.hostname ?? '');
+    return w.option(d6.OPTION_CLIENT_FQDN, fqdnReply6(m.fqdn, name, this.options.domain ?? ''));
+  }
+
   private putAside(i: number): void {
     const pool = this.pool!;
+    this.names!.drop(i);
     this.options.pool!.store.remove(pool.address(i));
     const limit = Math.max(1, Math.floor(pool.size / 4));
     if (pool.count(LeaseState.Aside) < limit) pool.putAside(i, this.clock.now() + ASIDE_MS);
@@ -325,8 +421,8 @@ export class Dhcpv6Server {
 
   private store(i: number, holder: Holder, done: () => void): void {
     const pool = this.pool!;
-    const { client, macHi, macLo } = holder;
-    const record = { address: pool.address(i), client, macHi, macLo, hostname: '', expiresAt: pool.deadline(i) };
+    const { client, macHi, macLo, hostname } = holder;
+    const record = { address: pool.address(i), client, macHi, macLo, hostname, expiresAt: pool.deadline(i) };
     this.options.pool!.store.put(record, done);
   }
 
@@ -334,10 +430,11 @@ export class Dhcpv6Server {
     const { pool } = this;
     if (pool === null) return;
     const records = [...this.options.pool!.store.load()].sort((a, b) => a.expiresAt - b.expiresAt);
-    for (const { address, client, macHi, macLo, expiresAt } of records) {
+    for (const { address, client, macHi, macLo, hostname, expiresAt } of records) {
       const i = pool.indexOf(address);
       if (i < 0) continue;
       pool.assign(i, { client, macHi, macLo, hostname: '', confirmed: true }, LeaseState.Bound, expiresAt);
+      this.names!.give(i, hostname);
     }
     pool.sweep(this.clock.now());
   }

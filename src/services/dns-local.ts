@@ -1,28 +1,33 @@
 // Names that are answered here and never asked upstream: those of guests, of the router, and of the configuration.
 //
-//   web, web.DOMAIN       guest or configured host called `web`, while its lease is in force          A, PTR
-//   gateway, _gateway     the router (also with DOMAIN)                                               A, PTR
-//   host.internal         the same address, when it leads to the host's loopback                      A
+//   web, web.DOMAIN       guest or configured host called `web`, while its lease is in force          A, AAAA, PTR
+//   gateway, _gateway     the router (also with DOMAIN)                                               A, AAAA, PTR
+//   host.internal         the same addresses, when they lead to the host's loopback                   A, AAAA
 //   NAME                  as `--dns-record NAME,ADDR` says, several addresses if given so             A, AAAA, PTR
-//   d.c.b.a.in-addr.arpa  of the guest network: only here, so an address nobody has does not exist
+//   d.c.b.a.in-addr.arpa  of the guest networks, and their ip6.arpa: only here, so an address nobody has does not exist
 //
 // A question for ANY gets one record set, the first (RFC 8482 section 4.1): answers are no good for amplification.
 //
 // What the configuration says comes before what a guest calls itself. A name that is known but has no record of the type
-// asked for is NOERROR without answers; NXDOMAIN is only said of addresses inside the guest network that nobody has. Both
+// asked for is NOERROR without answers; NXDOMAIN is only said of addresses inside a guest network that nobody has. Both
 // carry the SOA record that bounds their life in caches (RFC 2308 section 3, RFC 6303 section 3). All other names, under
 // DOMAIN too, go upstream: the domain may well be a real one.
 
 import { MAPPED } from '../core/address.ts';
+import { isInNetwork } from '../core/ipv6-network.ts';
 import { putU16, putU32 } from '../wire/bytes.ts';
 import * as dns from '../wire/dns.ts';
+import { reverseAddress, reverseAddress6, reverseName6 } from './dns-reverse.ts';
 
-/** Who the guests are: what the DHCP server knows of them. */
+/** Who the guests are. */
 export interface LocalHosts {
   /** Address of the host with this name (lower case, one label), unsigned, or -1. */
   addressOf(name: string): number;
+  /** IPv6 addresses of the host with this name, at most ADDRESSES_MAX of them count. */
+  addressesOf6(name: string): readonly Words[];
   /** Name of the host with this address, one label, or ''. */
   nameOf(address: number): string;
+  nameOf6(words: Words): string;
 }
 
 /** A name of the configuration and one of its addresses. */
@@ -41,6 +46,8 @@ export interface LocalNamesOptions {
   /** The guest network, unsigned. */
   readonly network: number;
   readonly mask: number;
+  /** The guest networks of IPv6. */
+  readonly networks6?: readonly { readonly network: Words; readonly prefixLen: number }[];
   readonly hosts: LocalHosts | null;
 }
 
@@ -59,7 +66,6 @@ const TYPE_ANY = 255;
 const CLASS_IN = 1;
 const FLAG_AA = 0x0400;
 const QUESTION_NAME = dns.HEADER_LEN;
-const REVERSE = '.in-addr.arpa';
 // nobody.invalid, as RFC 6303 section 3 has it
 const MAILBOX = [6, 0x6e, 0x6f, 0x62, 0x6f, 0x64, 0x79, 7, 0x69, 0x6e, 0x76, 0x61, 0x6c, 0x69, 0x64, 0];
 const REFRESH_SEC = 3600;
@@ -115,6 +121,8 @@ export class LocalNames {
     if (addresses !== null) return this.answerAddresses(out, b, off, end, type, addresses);
     const name6 = this.reverse6.get(name);
     if (name6 !== undefined) return answerPointer(out, b, off, end, type, name6);
+    const words6 = reverseAddress6(name);
+    if (words6 !== null) return this.answerReverse6(out, b, off, end, type, words6);
     const address = reverseAddress(name);
     return address < 0 ? 0 : this.answerReverse(out, b, off, end, type, address);
   }
@@ -134,8 +142,12 @@ export class LocalNames {
     const known = this.names.get(name);
     if (known !== undefined) return known;
     const label = this.suffix !== '' && name.endsWith(this.suffix) ? name.slice(0, -this.suffix.length) : name;
-    const address = label.includes('.') ? -1 : (this.options.hosts?.addressOf(label) ?? -1);
-    return address < 0 ? null : [[0, 0, MAPPED, address | 0]];
+    const { hosts } = this.options;
+    if (hosts === null || label.includes('.')) return null;
+    const address = hosts.addressOf(label);
+    const words6 = hosts.addressesOf6(label);
+    const words = address < 0 ? words6 : [[0, 0, MAPPED, address | 0] as const, ...words6];
+    return words.length === 0 ? null : words.slice(0, ADDRESSES_MAX);
   }
 
   private answerAddresses(
@@ -190,6 +202,18 @@ export class LocalNames {
     }
     return answerPointer(out, b, off, end, type, name);
   }
+
+  private answerReverse6(out: Uint8Array, b: Uint8Array, off: number, end: number, type: number, words: Words): number {
+    const { hosts, networks6 = [] } = this.options;
+    const net = networks6.find(({ network, prefixLen }) => isInNetwork(words, network, prefixLen));
+    if (net === undefined) return 0;
+    const name = hosts?.nameOf6(words) ?? '';
+    if (name !== '') return answerPointer(out, b, off, end, type, name + this.suffix);
+    const o = begin(out, b, off, end, dns.RCODE_NXDOMAIN);
+    // Each label is four bits; the zone is that of all whole ones of the prefix.
+    const zone = QUESTION_NAME + 2 * (32 - Math.ceil(net.prefixLen / 4));
+    return finishEmpty(out, o, zone, b, off, end);
+  }
 }
 
 /** The answer to a question about an address whose name is `name`. */
@@ -204,12 +228,6 @@ function answerPointer(out: Uint8Array, b: Uint8Array, off: number, end: number,
 }
 
 const typeOf = ([w0, w1, w2]: Words): number => (w2 === MAPPED && w0 === 0 && w1 === 0 ? TYPE_A : TYPE_AAAA);
-
-/** The name under ip6.arpa that asks for this address (RFC 3596 section 2.5). */
-function reverseName6(words: Words): string {
-  const digits = words.map((word) => (word >>> 0).toString(16).padStart(8, '0')).join('');
-  return `${[...digits].reverse().join('.')}.ip6.arpa`;
-}
 
 function begin(out: Uint8Array, b: Uint8Array, off: number, end: number, rcode: number): number {
   const o = dns.writeEmptyAnswer(out, 0, b, off, end, rcode);
@@ -244,20 +262,6 @@ function zoneAt(b: Uint8Array, off: number, mask: number): number {
   let at = QUESTION_NAME;
   for (; skip > 0; skip--) at += 1 + b[off + at]!;
   return at;
-}
-
-/** The address whose reverse name this is, unsigned, or -1. */
-function reverseAddress(name: string): number {
-  if (!name.endsWith(REVERSE)) return -1;
-  const labels = name.slice(0, -REVERSE.length).split('.');
-  if (labels.length !== 4) return -1;
-  let address = 0;
-  for (let i = 3; i >= 0; i--) {
-    const label = labels[i]!;
-    if (!/^(0|[1-9]\d{0,2})$/.test(label) || Number(label) > 255) return -1;
-    address = address * 256 + Number(label);
-  }
-  return address;
 }
 
 function hashLabel(b: Uint8Array, at: number, len: number): number {

@@ -21,6 +21,7 @@ import * as dns from '../wire/dns.ts';
 import { AnswerWriter, type DnsRecord, nameAt, records } from '../wire/dns-records.ts';
 import { embed, extract, holds, type Nat64Prefix } from '../wire/nat64.ts';
 import type { DnsSink } from './dns-query.ts';
+import { reverseAddress6 } from './dns-reverse.ts';
 
 /** RFC 7050 section 2.2. */
 const WELL_KNOWN_IPV4: readonly number[] = [0xc00000aa, 0xc00000ab];
@@ -28,7 +29,6 @@ const IPV4ONLY = dns.writeName('ipv4only.arpa');
 /** How long answers hold that were made of nothing: RFC 8880 section 7.2 has no figure; RFC 6147 5.1.7 has this for A. */
 const WELL_KNOWN_TTL_SEC = 600;
 const TTL_MAX_SEC = 600;
-const IP6_ARPA = '.ip6.arpa';
 const CNAME_TTL_SEC = 60;
 const QUESTION_TAIL = 4;
 
@@ -84,13 +84,11 @@ export class Dns64 {
 
   /** The IPv4 address, unsigned, that the reverse name in the question stands for, or null. */
   private reversed(b: Uint8Array, off: number): number | null {
-    const name = dns.questionName(b, off).toLowerCase();
-    if (!/^([0-9a-f]\.){31}[0-9a-f]\.ip6\.arpa$/.test(name)) return null;
-    const digits = name.slice(0, -IP6_ARPA.length).split('.').reverse().join('');
-    const word = (i: number): number => Number.parseInt(digits.slice(8 * i, 8 * i + 8), 16) | 0;
+    const words = reverseAddress6(dns.questionName(b, off).toLowerCase());
+    if (words === null) return null;
+    const [w0, w1, w2, w3] = words;
     const { prefix } = this.options;
-    if (!holds(prefix, word(0), word(1), word(2))) return null;
-    return extract(prefix, word(1), word(2), word(3)) >>> 0;
+    return holds(prefix, w0, w1, w2) ? extract(prefix, w1, w2, w3) >>> 0 : null;
   }
 }
 

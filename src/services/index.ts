@@ -19,6 +19,7 @@ export type { DnsSink } from './dns-query.ts';
 export { RebindGuard } from './dns-rebind.ts';
 export type { DnsTcpPeer, DnsTcpSession } from './dns-tcp-session.ts';
 export { Dns64 } from './dns64.ts';
+export { macNumber } from './lease-pool.ts';
 export { type LeaseRecord, type LeaseStore, MemoryLeaseStore } from './lease-store.ts';
 export {
   DEFAULT_PREFERRED_SEC,

@@ -47,6 +47,7 @@ export const OPTION_DNS_SERVERS = 23;
 export const OPTION_DOMAIN_LIST = 24;
 const OPTION_IA_PD = 25;
 export const OPTION_INFORMATION_REFRESH_TIME = 32;
+export const OPTION_CLIENT_FQDN = 39;
 
 export const STATUS_SUCCESS = 0;
 export const STATUS_NO_ADDRS_AVAIL = 2;
@@ -80,6 +81,8 @@ export interface Dhcpv6Message {
   /** Codes of options that the client asks for; null when it does not say. */
   readonly wanted: readonly number[] | null;
   readonly rapidCommit: boolean;
+  /** Value of the client FQDN option (RFC 4704), copied, at least its flags; null when absent. */
+  readonly fqdn: Uint8Array | null;
 }
 
 /** The message in [o, end), or null when it is none of a client's. Identifiers are copied. Any bytes. */
@@ -90,6 +93,7 @@ export function parse(b: Uint8Array, o: number, end: number): Dhcpv6Message | nu
   let serverId: Uint8Array | null = null;
   let wanted: number[] | null = null;
   let rapidCommit = false;
+  let fqdn: Uint8Array | null = null;
   const ias: Ia[] = [];
   for (let at = o + HEADER_LEN; at < end; ) {
     if (at + 4 > end) return null;
@@ -122,11 +126,14 @@ export function parse(b: Uint8Array, o: number, end: number): Dhcpv6Message | nu
       case OPTION_RAPID_COMMIT:
         rapidCommit = true;
         break;
+      case OPTION_CLIENT_FQDN:
+        if (next > data) fqdn = Uint8Array.from(b.subarray(data, next));
+        break;
     }
     at = next;
   }
   const xid = (b[o + 1]! << 16) | u16(b, o + 2);
-  return { type: b[o]!, xid, clientId, serverId, ias, wanted, rapidCommit };
+  return { type: b[o]!, xid, clientId, serverId, ias, wanted, rapidCommit, fqdn };
 }
 
 function parseIa(code: number, b: Uint8Array, data: number, end: number): Ia | null {

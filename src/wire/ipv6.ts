@@ -12,8 +12,9 @@
 //
 // `walk` goes through the extension headers to the upper-layer header or to a fragment header, whichever comes first. It
 // is bounded (MAX_HEADERS headers, MAX_OPTION_BYTES bytes of them) and says what a destination must do about what it does
-// not like: drop, or answer with a parameter problem. Routing headers of type 0 are refused (RFC 5095), those of other
-// types only when they have segments left (RFC 8200 section 4.4); authentication headers are not understood.
+// not like: drop, or answer with a parameter problem. Routing headers, of whatever type, are passed over when they have no
+// segments left and refused when they have (RFC 5095 section 3, RFC 8200 section 4.4); authentication headers are not
+// understood.
 
 import { formatAddress } from '../core/address.ts';
 import { Drop, dropLabel } from '../core/drop.ts';
@@ -38,6 +39,8 @@ export const MAX_HEADERS = 8;
 export const MAX_OPTION_BYTES = 256;
 
 const NEXT_AT = 6;
+/** Offset of the payload length, which a parameter problem points at. */
+export const PAYLOAD_LEN_AT = 4;
 const OPTION_PAD1 = 0;
 const OPTION_PADN = 1;
 const OPTION_ROUTER_ALERT = 5;
@@ -148,9 +151,7 @@ export class HeaderChain {
 
   private routing(b: Uint8Array, o: number): Drop {
     const { at } = this;
-    return b[at + 2] === 0 || b[at + 3] !== 0
-      ? this.refuse(Drop.Ipv6RoutingHeader, PROBLEM_FIELD, at + 2 - o)
-      : Drop.None;
+    return b[at + 3] !== 0 ? this.refuse(Drop.Ipv6RoutingHeader, PROBLEM_FIELD, at + 2 - o) : Drop.None;
   }
 
   private options(b: Uint8Array, o: number, from: number, end: number): Drop {

@@ -158,31 +158,36 @@ export function listenTests(name: string, open: OpenHost): void {
     t.is(user.text(), 'still here');
   });
 
-  test(`${name}: a port that is taken: ERR_VDE_LISTEN with address, errno and advice`, async (t) => {
-    const host = open(t);
-    const { at } = await serve(t, () => {});
-    const error = await t.throwsAsync(
-      host.listenTcp(at, () => {}),
-      { instanceOf: VdeError },
-    );
-    t.is(error.code, 'ERR_VDE_LISTEN');
-    t.true(error.message.includes(`TCP 127.0.0.1:${at.port}`), error.message);
-    t.regex(error.message, /EADDRINUSE; .+/);
-    const { at: udpAt } = await udpPeer(t);
-    const udpError = await t.throwsAsync(host.listenUdp(udpAt, new UdpRecorder()), { instanceOf: VdeError });
-    t.is(udpError.code, 'ERR_VDE_LISTEN');
-    t.true(udpError.message.includes(`UDP 127.0.0.1:${udpAt.port}`), udpError.message);
-    t.regex(udpError.message, /EADDRINUSE; .+/);
-  });
+  for (const address of LOOPBACKS) {
+    test(`${name}: a port of ${address} that is taken: ERR_VDE_LISTEN with address, errno and advice`, async (t) => {
+      const host = open(t);
+      const { at } = await serve(t, () => {}, address);
+      const error = await t.throwsAsync(
+        host.listenTcp(at, () => {}),
+        { instanceOf: VdeError },
+      );
+      t.is(error.code, 'ERR_VDE_LISTEN');
+      t.true(error.message.includes(`TCP ${at}`), error.message);
+      t.regex(error.message, /EADDRINUSE; .+/);
+      const { at: udpAt } = await udpPeer(t, address);
+      const udpError = await t.throwsAsync(host.listenUdp(udpAt, new UdpRecorder()), { instanceOf: VdeError });
+      t.is(udpError.code, 'ERR_VDE_LISTEN');
+      t.true(udpError.message.includes(`UDP ${udpAt}`), udpError.message);
+      t.regex(udpError.message, /EADDRINUSE; .+/);
+    });
+  }
 
   test(`${name}: an address that is not ours: EADDRNOTAVAIL`, async (t) => {
     const host = open(t);
-    const elsewhere = parseEndpoint('192.0.2.1', 0); // TEST-NET-1, RFC 5737
-    await t.throwsAsync(
-      host.listenTcp(elsewhere, () => {}),
-      { message: /EADDRNOTAVAIL/ },
-    );
-    await t.throwsAsync(host.listenUdp(elsewhere, new UdpRecorder()), { message: /EADDRNOTAVAIL/ });
+    // TEST-NET-1, RFC 5737, and the documentation prefix of RFC 3849
+    for (const text of hasIpv6 ? ['192.0.2.1', '2001:db8::1'] : ['192.0.2.1']) {
+      const elsewhere = parseEndpoint(text, 0);
+      await t.throwsAsync(
+        host.listenTcp(elsewhere, () => {}),
+        { message: /EADDRNOTAVAIL/ },
+      );
+      await t.throwsAsync(host.listenUdp(elsewhere, new UdpRecorder()), { message: /EADDRNOTAVAIL/ });
+    }
   });
 
   (hasIpv6 ? test : test.skip)(`${name}: an IPv6 listener leaves the IPv4 port free`, async (t) => {

@@ -42,14 +42,16 @@ export function tcpTests(name: string, open: OpenHost): void {
     });
   }
 
-  test(`${name}: a refused connect fails once, after the call returned`, async (t) => {
-    const user = new TcpRecorder();
-    open(t).connectTcp(parseEndpoint('127.0.0.1', await closedPort()), user);
-    t.deepEqual(user.events, []);
-    await user.until('failed');
-    await user.settle();
-    t.deepEqual(user.events, ['failed ECONNREFUSED']);
-  });
+  for (const address of LOOPBACKS) {
+    test(`${name}: a refused connect to ${address} fails once, after the call returned`, async (t) => {
+      const user = new TcpRecorder();
+      open(t).connectTcp(parseEndpoint(address, await closedPort()), user);
+      t.deepEqual(user.events, []);
+      await user.until('failed');
+      await user.settle();
+      t.deepEqual(user.events, ['failed ECONNREFUSED']);
+    });
+  }
 
   test(`${name}: the endpoint given to connectTcp may be reused at once`, async (t) => {
     const { at } = await serve(t, (socket) => socket.end('here'));

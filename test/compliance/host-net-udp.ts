@@ -121,19 +121,21 @@ export function udpTests(name: string, open: OpenHost): void {
     t.regex(user.failures[1]!, /^(EACCES|ENETUNREACH) 255\.255\.255\.255:9$/);
   });
 
-  test(`${name}: listenUdp is bound to exactly what was asked`, async (t) => {
-    const host = open(t);
-    const user = new UdpRecorder();
-    const udp = await host.listenUdp(parseEndpoint('127.0.0.1', 0), user);
-    const { socket } = await udpPeer(t);
-    socket.send('to the forward', udp.localPort, '127.0.0.1');
-    await user.untilReceived(1);
-    const got = once(socket, 'message');
-    udp.send(user.datagrams[0]!.from, bytesOf('answer'), 0, 6);
-    const [b, from] = (await got) as [Buffer, dgram.RemoteInfo];
-    t.is(b.toString(), 'answer');
-    t.deepEqual([from.address, from.port], ['127.0.0.1', udp.localPort]);
-  });
+  for (const address of LOOPBACKS) {
+    test(`${name}: listenUdp of ${address} is bound to exactly what was asked`, async (t) => {
+      const host = open(t);
+      const user = new UdpRecorder();
+      const udp = await host.listenUdp(parseEndpoint(address, 0), user);
+      const { socket } = await udpPeer(t, address);
+      socket.send('to the forward', udp.localPort, address);
+      await user.untilReceived(1);
+      const got = once(socket, 'message');
+      udp.send(user.datagrams[0]!.from, bytesOf('answer'), 0, 6);
+      const [b, from] = (await got) as [Buffer, dgram.RemoteInfo];
+      t.is(b.toString(), 'answer');
+      t.deepEqual([from.address, from.port], [address, udp.localPort]);
+    });
+  }
 
   test(`${name}: after close nothing is received, sent or thrown`, async (t) => {
     const host = open(t);

@@ -46,7 +46,8 @@ for (const kind of SWITCHES) {
   suite.test('rdisc6: the prefix of the translator is told', ['rdisc6', 'tcpdump'], async (t, lab) => {
     const dump = lab.guest.space.start(['tcpdump', '-i', 'tap0', '-n', '-vv', '-l', 'icmp6 and ip6[40] == 134']);
     await dump.until((child) => child.stderr.includes('listening'), 5000, 'tcpdump listens');
-    await lab.guest.must(['rdisc6', '-1', 'tap0'], { timeoutMs: 30_000 });
+    const said = await lab.guest.must(['rdisc6', '-1', 'tap0'], { timeoutMs: 30_000 });
+    t.regex(said, /Source link-layer address: 52:56:00:00:00:01/i, 'with IPv6 alone: 52:56 and the end of the address');
     await dump.until((child) => /pref64|option \(38\)/.test(child.stdout), 5000, 'PREF64 is seen');
     t.regex(dump.stdout, /64:ff9b::|0x0000: {2}0\S* 0064 ff9b/, dump.stdout);
     await dump.stop();

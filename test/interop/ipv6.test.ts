@@ -126,6 +126,15 @@ for (const kind of SWITCHES) {
     t.regex(closed.stderr, /refused/i);
   });
 
+  suite.test('UDP to the router reaches a service that listens on 127.0.0.1 only', ['socat'], async (t, lab) => {
+    await configured(lab.guest);
+    const server = lab.world.start(['socat', '-d', '-d', 'UDP4-RECVFROM:7005,bind=127.0.0.1,fork', 'EXEC:cat']);
+    await server.until((child) => child.stderr.includes('receiving on'), 5000, 'socat listens');
+    const echo = await lab.guest.run(['socat', '-t', '2', '-', `UDP6:[${ROUTER}]:7005`], { input: 'by four' });
+    t.is(echo.stdout, 'by four', echo.stderr);
+    await server.stop();
+  });
+
   suite.test('DNS over IPv6, UDP and TCP; the name of the router', ['dig', 'dnsmasq'], async (t, lab) => {
     await configured(lab.guest);
     await lab.startDns();

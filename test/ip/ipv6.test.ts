@@ -88,11 +88,17 @@ const cases: { name: string; give: Uint8Array; want: Drop; icmp?: string }[] = [
     give: udp6Frame({ ...UDP, src: '2001:db8:3::15', dst: WORLD }),
     want: Drop.Ipv6BadSource,
   },
-  { name: 'source is the router', give: udp6Frame({ ...UDP, src: ROUTER6, dst: WORLD }), want: Drop.Ipv6BadSource },
   {
-    name: 'source is the router, link-local',
+    name: 'source is the router: a claim, defended',
+    give: udp6Frame({ ...UDP, src: ROUTER6, dst: WORLD }),
+    want: Drop.Ipv6BadSource,
+    icmp: `136/0 ${ROUTER6} ${0xa0000000}`,
+  },
+  {
+    name: 'source is the router, link-local: a claim, defended',
     give: udp6Frame({ ...UDP, src: ROUTER6_LINK, dst: ROUTER6 }),
     want: Drop.Ipv6BadSource,
+    icmp: `136/0 ${ROUTER6_LINK} ${0xa0000000}`,
   },
   { name: 'source is a group', give: udp6Frame({ ...UDP, src: 'ff02::1', dst: WORLD }), want: Drop.Ipv6BadSource },
   { name: 'source is loopback', give: udp6Frame({ ...UDP, src: '::1', dst: WORLD }), want: Drop.Ipv6BadSource },
@@ -188,7 +194,7 @@ const cases: { name: string; give: Uint8Array; want: Drop; icmp?: string }[] = [
     want: Drop.Ipv6UnknownOption,
   },
   {
-    name: 'routing header type 0',
+    name: 'RFC 5095 3: routing header type 0 with segments left',
     give: ip6Frame(
       { dst: WORLD, extension: { next: 43, bytes: hex('1102 0001 00000000 20010db8000000000000000000000001') } },
       0,
@@ -385,10 +391,32 @@ test('a claim of an address of ours is dropped and answered with one defence per
   h.settle();
   t.deepEqual(h.link.take().map(dst), ['ff02::1']);
   t.is(h.dropped(Drop.NdSpoof), 3);
+  t.deepEqual(h.claims, [`${ROUTER6} ${A.replaceAll(':', '')}`], 'and reported');
   h.advance(10_000);
   h.link.receive(claim);
   h.settle();
   t.is(h.link.take().length, 1);
+});
+
+test('who answers the test of an address of ours claims it: reported, defended, and the address stays in use', (t) => {
+  const h = harness();
+  h.ip.announce();
+  h.settle();
+  h.link.take();
+  h.link.receive(
+    nd6Frame({ srcMac: A, src: ROUTER6_LINK, dst: 'ff02::1', type: NA, target: ROUTER6_LINK, flags: 0x20 }),
+  );
+  t.is(h.dropped(Drop.Ipv6BadSource), 1, 'nobody else has our address as his source');
+  h.link.receive(nd6Frame({ srcMac: A, src: 'fe80::a', dst: 'ff02::1', type: NA, target: ROUTER6_LINK, flags: 0x20 }));
+  const ours = { srcMac: ROUTER_MAC, src: ROUTER6, dst: 'ff02::1', type: NA, target: ROUTER6 };
+  h.link.receive(nd6Frame(ours));
+  h.settle();
+  t.deepEqual(h.claims, [`${ROUTER6_LINK} ${A.replaceAll(':', '')}`]);
+  const [defence] = h.link.take();
+  t.deepEqual([address(defence!, L4 + 8), dst(defence!), ndp.flags(defence!, L4)], [ROUTER6_LINK, 'ff02::1', 0xa0]);
+  h.link.receive(echo6Frame({ dst: ROUTER6, id: 1, seq: 1 }));
+  h.settle();
+  t.is(h.link.take().length, 1, 'still answered');
 });
 
 test('an address belongs to its station: another gets it only when the owner fails to answer three probes', (t) => {
@@ -461,6 +489,22 @@ test('packets to an unknown guest wait for its advertisement, and are dropped wh
   t.is(h.dropped(Drop.NeighborUnreachable), 1);
 });
 
+test('RFC 6583: a scan of a large prefix: 100 solicitations a second, 256 addresses under way', (t) => {
+  const h = new IpHarness({ ipv6: LINK6 });
+  const solicited = (): number => {
+    h.settle();
+    return h.link.take().filter((f) => icmp.type(f, L4) === icmp.TYPE_NEIGHBOR_SOLICITATION).length;
+  };
+  h.advance(1000);
+  for (let i = 0; i < 600; i++) h.ip.path(...words6(WORLD), ...words6(`2001:db8:2::1:${i.toString(16)}`), 17);
+  t.is(solicited(), 100);
+  t.is(h.ip.neighbors.unresolved, 256);
+  h.advance(1000);
+  t.is(solicited(), 100);
+  h.advance(10_000);
+  t.is(h.ip.neighbors.size, 0, 'nobody answered: all is forgotten');
+});
+
 test('a station has 64 addresses: its own oldest without flows make room, those of others stay', (t) => {
   const h = new IpHarness({ ipv6: LINK6 });
   h.introduce6(GUEST6, A);
@@ -528,7 +572,13 @@ test('at start addresses and groups are announced, groups again after a second; 
   h.ip.announce();
   h.settle();
   const frames = h.link.take().filter((f) => f[12] === 0x86);
-  const na = frames.filter((f) => f[20] === 58);
+  const tests = frames.filter((f) => icmp.type(f, L4) === icmp.TYPE_NEIGHBOR_SOLICITATION);
+  t.deepEqual(
+    tests.map((f) => [address(f, L4 + 8), src(f), dst(f), f[21], ipv6.payloadLen(f, 14), sumsUp(f)]),
+    [ROUTER6, DNS6, ROUTER6_LINK].map((a) => [a, '::', solicitedNode(a), 255, ndp.PLAIN_LEN, true]),
+    'RFC 4862 5.4.2: tested',
+  );
+  const na = frames.filter((f) => f[20] === 58 && !tests.includes(f));
   t.deepEqual(
     na.map((f) => [address(f, L4 + 8), dst(f), ndp.flags(f, L4)]),
     [ROUTER6, DNS6, ROUTER6_LINK].map((a) => [a, 'ff02::1', 0xa0]),
@@ -653,6 +703,120 @@ test('RFC 7112: a first fragment without its whole header chain refuses the pack
   h.ip.handle(17, { packet: () => got++ });
   h.link.receive(fragment6(whole, { from: 24, to: 64, id }), fragment6(whole, { from: 0, to: 24, id }));
   t.is(got, 1, 'with the whole chain it is fine');
+});
+
+test('RFC 5095 3: a routing header of type 0 without segments left is passed over', (t) => {
+  const h = harness();
+  const extension = { next: 43, bytes: hex(`3a02 0000 00000000 ${'20010db8000000000000000000000001'}`) };
+  const plain = echo6Frame({ id: 7, seq: 9, data: hex('616263') });
+  h.link.receive(ip6Frame({ extension }, 58, plain.slice(L4)));
+  h.settle();
+  const [reply] = h.link.take();
+  t.is(icmp.type(reply!, L4), icmp.TYPE_ECHO_REPLY);
+  t.is(icmp.echoSeq(reply!, L4), 9);
+  t.is(h.dropped(Drop.Ipv6RoutingHeader), 0);
+});
+
+const LONG = udp6Frame({ dst: WORLD, sport: 1, dport: 2, data: new Uint8Array(200) });
+const PING = echo6Frame({ dst: WORLD, id: 1, seq: 1, data: new Uint8Array(200) });
+const ICMP_ERROR = icmp6Frame({ dst: WORLD }, Uint8Array.of(1, 0, 0, 0, ...new Uint8Array(100)));
+const CHAIN = ip6Frame(
+  { dst: WORLD, extension: { next: 60, bytes: hex('1101 010c 000000000000000000000000') } },
+  0,
+  LONG.slice(L4),
+);
+for (const { name, give, want, told } of [
+  {
+    name: 'first, no multiple of 8: at the payload length',
+    give: fragment6(LONG, { from: 0, to: 20 }),
+    want: Drop.FragmentMalformed,
+    told: '4/0 4',
+  },
+  {
+    name: 'in the middle, no multiple of 8: at the payload length',
+    give: fragment6(LONG, { from: 48, to: 60 }),
+    want: Drop.FragmentMalformed,
+    told: '4/0 4',
+  },
+  {
+    name: 'beyond 65,535 bytes: at the fragment offset',
+    give: fragment6(LONG, { from: 65_528, to: 65_536, more: false }),
+    want: Drop.FragmentTooLong,
+    told: '4/0 42',
+  },
+  {
+    name: 'RFC 7112 5: first, without the whole chain of headers: code 3, at 0',
+    give: fragment6(CHAIN, { from: 0, to: 8 }),
+    want: Drop.FragmentTiny,
+    told: '4/3 0',
+  },
+  {
+    name: 'a hop-by-hop header in the first one is out of its place: code 1, at what names it',
+    give: fragment6(
+      ip6Frame({ dst: WORLD, extension: { next: 0, bytes: hex('1100 0104 00000000') } }, 0, LONG.slice(L4)),
+      {
+        from: 0,
+        to: 64,
+      },
+    ),
+    want: Drop.Ipv6BadExtension,
+    told: '4/1 40',
+  },
+  {
+    name: 'a later one of an ICMPv6 message may be of an error: silence',
+    give: fragment6(PING, { from: 48, to: 60 }),
+    want: Drop.FragmentMalformed,
+  },
+  {
+    name: 'a later one behind other headers may be of an error: silence',
+    give: fragment6(CHAIN, { from: 48, to: 60 }),
+    want: Drop.FragmentMalformed,
+  },
+  {
+    name: 'the first one of an ICMPv6 error: silence',
+    give: fragment6(ICMP_ERROR, { from: 0, to: 20 }),
+    want: Drop.FragmentMalformed,
+  },
+  {
+    name: 'without payload: silence',
+    give: fragment6(LONG, { from: 48, to: 48, more: true }),
+    want: Drop.FragmentMalformed,
+  },
+]) {
+  test(`RFC 8200 4.5, a fragment: ${name}`, (t) => {
+    const h = harness();
+    h.ip.handle(17, { packet: () => t.fail('was handed on') });
+    h.link.receive(give);
+    h.settle();
+    t.is(h.dropped(want), 1);
+    const frames = h.link.take();
+    t.deepEqual(
+      frames.map((f) => error(f).replace(` ${ROUTER6}`, '')),
+      told === undefined ? [] : [told],
+    );
+    for (const f of frames) t.is(toHex(f.slice(L4 + 8)), toHex(give.slice(14)), 'quotes the fragment');
+  });
+}
+
+test('RFC 8200 4.5: headers before the fragment header count towards the 65,535 bytes', (t) => {
+  const h = harness();
+  const piece = fragment6(LONG, { from: 65_520, to: 65_528, more: false });
+  const options = hex('2c00 0104 00000000');
+  const longer = ip6Frame({ dst: WORLD, extension: { next: 60, bytes: options } }, 0, piece.slice(L4));
+  h.link.receive(piece);
+  t.is(h.dropped(Drop.FragmentTooLong), 0);
+  h.link.receive(longer);
+  h.settle();
+  t.is(h.dropped(Drop.FragmentTooLong), 1);
+  t.is(error(h.link.take()[0]!), `4/0 ${ROUTER6} 50`);
+});
+
+test('parameter problems are rate limited like all errors', (t) => {
+  const h = harness();
+  for (let i = 0; i < 60; i++) h.link.receive(fragment6(LONG, { from: 0, to: 20, id: i }));
+  h.settle();
+  t.is(h.link.take().length, 50);
+  t.is(h.dropped(Drop.IcmpRateLimited), 10);
 });
 
 test('RFC 8200 4.5: after 60 s the sender is told, by its first fragment', (t) => {

@@ -62,6 +62,7 @@ test('a claim of our own address is dropped and answered with one defence per 10
   h.settle();
   t.is(h.link.take().length, 1);
   t.is(h.dropped(Drop.ArpSpoof), 3);
+  t.deepEqual(h.claims, [`10.0.2.2 ${A.replaceAll(':', '')}`], 'and reported');
   h.advance(10_000);
   h.link.receive(claim);
   h.settle();

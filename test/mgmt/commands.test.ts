@@ -15,9 +15,12 @@ import { slirpvdeCommands } from '../../src/mgmt/slirpvde-console.ts';
 import { switchCommands } from '../../src/mgmt/switch-commands.ts';
 import { MemoryLeaseStore } from '../../src/services/index.ts';
 import { Switch } from '../../src/switch/index.ts';
+import * as d6 from '../../src/wire/dhcpv6.ts';
 import { leaseTo } from '../support/dhcp-exchange.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { tcpFrame, udpFrame } from '../support/guest-frames.ts';
+import { udp6Frame } from '../support/guest6-frames.ts';
+import { LINK6 } from '../support/ip-harness.ts';
 import { GuestTcp, RouterHarness } from '../support/router-harness.ts';
 import { TestLink } from '../support/test-link.ts';
 
@@ -151,6 +154,27 @@ test('lease/list and lease/release', async (t) => {
   t.regex((await c.ask('lease/list'))[1]!, /idle/);
   t.regex((await c.ask(`lease/release ${address}`))[0]!, /^1002/);
   t.regex((await c.ask('lease/release x'))[0]!, /^1022/);
+});
+
+test('lease6/list and lease6/release', async (t) => {
+  const network = { network: [0x20010db8, 0x20000, 0, 0] as const, prefixLen: 64 };
+  const pool = { ...network, start: 0x1000, size: 16, reserved: [], leaseSec: 1000, store: new MemoryLeaseStore() };
+  const c = routerConsole({ ipv6: LINK6, dhcp6: { networks: [network], dns: [], search: () => [], pool } });
+  c.h.introduce6('fe80::15');
+  const w = new d6.Dhcpv6Writer().option(1, Uint8Array.of(0, 3, 0, 1, 0x52, 0x54, 0, 0x12, 0x34, 0x56));
+  w.ia({ kind: 'na', iaid: 7, addresses: [] }, 0, 0, [], 0).option(14, new Uint8Array(0));
+  w.option(39, Buffer.from('\0\x03web'));
+  const data = w.message(d6.SOLICIT, 1);
+  c.h.send(udp6Frame({ src: 'fe80::15', dst: 'ff02::1:2', sport: 546, dport: 547, data }));
+  const [head, row] = await c.ask('lease6/list');
+  t.regex(head!, /^ADDRESS +CLIENT +STATE +LEFT +NAME$/);
+  t.regex(row!, /^2001:db8:2::1000 +00030001525400123456\/7 +bound +16m40s +web$/);
+  t.deepEqual(await c.ask('lease6/release 2001:db8:2::1000'), []);
+  t.regex((await c.ask('lease6/list'))[1]!, / idle /);
+  t.regex((await c.ask('lease6/release 2001:db8:2::1000'))[0]!, /^1002/);
+  for (const odd of ['10.0.2.15', 'x', '2001:db8:2::10000']) {
+    t.regex((await c.ask(`lease6/release ${odd}`))[0]!, /^1022/);
+  }
 });
 
 test('unix/list and remove', async (t) => {

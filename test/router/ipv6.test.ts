@@ -260,6 +260,70 @@ test('what loopback answers comes from the gateway address that was written', (t
   t.deepEqual(h.link.take().map(src), [ROUTER6, '64:ff9b::a00:202']);
 });
 
+test('UDP to the gateway: a port that ::1 does not have is looked for at 127.0.0.1; nothing is lost, the guest sees the gateway', (t) => {
+  for (const dst of [ROUTER6, ROUTER6_LINK]) {
+    const from = dst === ROUTER6 ? GUEST6 : GUEST6_LINK;
+    const h = router6();
+    h.introduce6(GUEST6_LINK);
+    const send = (byte: number, dport = 7): void => {
+      h.send(udp6Frame({ src: from, dst, sport: 5000, dport, data: Uint8Array.of(byte) }));
+    };
+    const got = (socket: number): string[] => h.host.udp[socket]!.sent.splice(0).map((s) => `${s.to} ${s.bytes[0]}`);
+    send(1);
+    send(2);
+    t.deepEqual(got(0), ['[::1]:7 1', '[::1]:7 2']);
+    h.host.udp[0]!.fail('ECONNREFUSED', parseEndpoint('::1', 7));
+    h.host.udp[0]!.fail('ECONNREFUSED', parseEndpoint('::1', 7));
+    h.settle();
+    t.deepEqual(h.link.take(), [], 'the guest hears nothing of it');
+    t.deepEqual(got(1), ['127.0.0.1:7 1'], 'once');
+    send(3);
+    t.deepEqual([got(0), got(1)], [[], ['127.0.0.1:7 3']]);
+    h.host.udp[1]!.deliver(parseEndpoint('127.0.0.1', 7), HELLO);
+    h.host.udp[1]!.deliver(parseEndpoint('192.0.2.9', 7), HELLO);
+    h.settle();
+    t.deepEqual(h.link.take().map(src), [dst], 'from the gateway; a stranger cannot be shown');
+    h.host.udp[1]!.fail('ECONNREFUSED', parseEndpoint('127.0.0.1', 7));
+    t.regex(error(h), /^1\/4 /, 'neither has it: the guest is told');
+    send(4);
+    t.deepEqual(got(0), ['[::1]:7 4'], 'and ::1 is tried again');
+    send(5, 8);
+    t.deepEqual(got(0), ['[::1]:8 5'], 'each port by itself');
+    h.host.udp[0]!.deliver(parseEndpoint('::1', 8), HELLO);
+    t.is(h.host.udp.length, 2);
+  }
+});
+
+test('UDP to the gateway: what is not kept, is old, or fails for another reason is not sent twice', (t) => {
+  const h = router6();
+  const at = parseEndpoint('::1', 7);
+  h.send(udp6Frame({ dst: ROUTER6, sport: 5000, dport: 7, data: new Uint8Array(100) }));
+  h.host.udp[0]!.fail('EMSGSIZE', at);
+  t.regex(error(h), /^2\/0 /);
+  h.advance(1000);
+  h.host.udp[0]!.fail('ECONNREFUSED', at);
+  t.is(h.host.udp.length, 1, 'a second later the refusal is not about it');
+  h.send(udp6Frame({ dst: ROUTER6, sport: 5000, dport: 7, data: HELLO }));
+  t.is(String(h.host.udp[1]!.sent[0]!.to), '127.0.0.1:7', 'but the port is known to be missing');
+  const g = router6();
+  g.send(...fragments6(udp6Frame({ dst: ROUTER6, sport: 5000, dport: 7, data: new Uint8Array(2000) })));
+  g.host.udp[0]!.fail('ECONNREFUSED', at);
+  g.settle();
+  t.deepEqual([g.host.udp.length, g.link.take().length], [1, 0], 'too large to keep');
+});
+
+test('UDP to the gateway of a host without IPv6 is for 127.0.0.1', (t) => {
+  for (const to of [null, parseEndpoint('::1', 7)]) {
+    const h = router6();
+    h.send(udpTo(ROUTER6));
+    h.host.udp[0]!.fail(to === null ? 'EAFNOSUPPORT' : 'EADDRNOTAVAIL', to);
+    t.is(String(h.host.udp[1]!.sent[0]!.to), '127.0.0.1:7');
+    h.host.udp[1]!.deliver(parseEndpoint('127.0.0.1', 7), HELLO);
+    h.settle();
+    t.deepEqual(h.link.take().map(src), [ROUTER6]);
+  }
+});
+
 test('--udp-filter holds for IPv6 peers', (t) => {
   const h = router6({ udpFilter: 'address' });
   h.send(udpTo(NATIVE));

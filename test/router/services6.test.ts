@@ -3,13 +3,15 @@ import test from 'ava';
 import { formatAddress, parseAddress, parseEndpoint } from '../../src/core/address.ts';
 import { Drop } from '../../src/core/drop.ts';
 import type { RouterOptions } from '../../src/router/index.ts';
-import { prefixInformation, RA_DEFAULTS } from '../../src/services/index.ts';
+import { MemoryLeaseStore, prefixInformation, RA_DEFAULTS } from '../../src/services/index.ts';
 import { i32 } from '../../src/wire/bytes.ts';
 import * as checksum from '../../src/wire/checksum.ts';
+import * as d6 from '../../src/wire/dhcpv6.ts';
 import * as icmp from '../../src/wire/icmpv6.ts';
 import * as ipv6 from '../../src/wire/ipv6.ts';
 import { WELL_KNOWN_PREFIX } from '../../src/wire/nat64.ts';
 import { parse, type Words } from '../../src/wire/router-advert.ts';
+import { leaseTo } from '../support/dhcp-exchange.ts';
 import { answerTo, decode, query } from '../support/dns-harness.ts';
 import {
   DNS6,
@@ -123,6 +125,66 @@ test('the names of the router lead to its addresses of both families', (t) => {
   const [f] = h.send(udp6Frame({ dst: DNS6, sport: 4000, dport: 53, data: query({ type: 'AAAA', name: 'gateway' }) }));
   t.is(decode(f!.subarray(L4 + 8)).answers[0]!.data, ROUTER6);
   t.is(h.host.udp.length, 0);
+});
+
+test('the names of guests lead to their addresses of both families, and back', (t) => {
+  const h = router();
+  const mac = '52:54:00:aa:bb:cc';
+  const ask = (name: string, type: string): string => {
+    const data = query({ type, name });
+    const f = h.send(udp6Frame({ dst: DNS6, sport: 4000, dport: 53, data })).find((each) => each[20] === 17);
+    if (f === undefined) return 'upstream';
+    const { rcode, answers } = decode(f.subarray(L4 + 8));
+    return `${rcode} ${answers.map((r) => r.data).join(' ')}`.trim();
+  };
+  const reverse = `a.0.0.0.${'0.'.repeat(16)}2.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa`;
+  const address = leaseTo(h, mac, 'web');
+  t.is(ask('web', 'A'), `NOERROR ${address}`);
+  t.is(ask('web', 'AAAA'), 'NOERROR', 'none was heard of');
+  t.is(ask(reverse, 'PTR'), 'NXDOMAIN');
+  h.introduce6('fe80::a', mac);
+  h.introduce6('2001:db8:2::a', mac);
+  h.advance(10);
+  h.introduce6('2001:db8:2::b', mac);
+  h.introduce6('2001:db8:2::c', '52:54:00:aa:bb:cd');
+  t.is(
+    ask('web', 'AAAA'),
+    'NOERROR 2001:db8:2::b 2001:db8:2::a',
+    'not the link-local one, nor that of another station',
+  );
+  t.is(ask(reverse, 'PTR'), 'NOERROR web');
+  t.is(ask(reverse.replace('a', 'c'), 'PTR'), 'NXDOMAIN');
+});
+
+test('a name is one guest’s in both families: DHCPv6 does not give what DHCPv4 gave to another, nor the other way', async (t) => {
+  const pool = { network: words('2001:db8:2::'), prefixLen: 64, start: 0x1000, size: 16, reserved: [], leaseSec: 1000 };
+  const networks = [{ network: words('2001:db8:2::'), prefixLen: 64 }];
+  const store = new MemoryLeaseStore();
+  const h = router({ dhcp6: { networks, dns: [], search: () => [], pool: { ...pool, store } } });
+  const name = (mac: string, label: string): string | undefined => {
+    const src = `fe80::${mac.slice(-2)}`;
+    h.introduce6(src, mac);
+    const w = new d6.Dhcpv6Writer().option(1, Uint8Array.of(0, 3, 0, 1, ...hex(mac.replaceAll(':', ''))));
+    w.ia({ kind: 'na', iaid: 1, addresses: [] }, 0, 0, [], 0).option(14, new Uint8Array(0));
+    w.option(39, Buffer.from(`\0${String.fromCharCode(label.length)}${label}`));
+    h.send(udp6Frame({ srcMac: mac, src, dst: SERVERS, sport: 546, dport: 547, data: w.message(d6.SOLICIT, 1) }));
+    return h.router.dhcp6!.leases().at(-1)?.hostname;
+  };
+  leaseTo(h, '52:54:00:aa:bb:01', 'web');
+  t.is(name('52:54:00:aa:bb:02', 'web'), '', 'another station’s');
+  t.is(name('52:54:00:aa:bb:03', 'six'), 'six');
+  leaseTo(h, '52:54:00:aa:bb:04', 'six');
+  t.is(h.router.dhcp!.addressOf('six'), -1);
+  await h.router.addForward({
+    protocol: 'tcp',
+    listen: parseEndpoint('::', 8080),
+    guest: parseEndpoint('0.0.0.0', 80),
+    guestName: 'six',
+  });
+  h.host.listeners[0]!.incoming(parseEndpoint('2001:db8:ffff::9', 4000));
+  h.settle();
+  const syn = h.link.take().find((f) => f[20] === 6 || (f[20] === 58 && f[L4] === 135));
+  t.truthy(syn, 'a forward finds a guest that has a name by DHCPv6 only');
 });
 
 test('without the service port 53 of the gateway is that of the host', (t) => {

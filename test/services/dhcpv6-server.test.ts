@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { formatAddress, parseAddress } from '../../src/core/address.ts';
 import { Drop, type DropName, newDropCounters } from '../../src/core/drop.ts';
 import { ASIDE_MS, LEASES_PER_MAC, RATE_MAC } from '../../src/services/dhcp-server.ts';
-import { Dhcpv6Server, REFRESH_SEC } from '../../src/services/dhcpv6-server.ts';
+import { Dhcpv6Server, type Dhcpv6ServerOptions, REFRESH_SEC } from '../../src/services/dhcpv6-server.ts';
 import { type LeaseStore, MemoryLeaseStore } from '../../src/services/index.ts';
 import { u16, u32 } from '../../src/wire/bytes.ts';
 import * as d6 from '../../src/wire/dhcpv6.ts';
@@ -27,6 +27,8 @@ interface Answer {
   dns: string[];
   search: string;
   refresh: number;
+  /** Flags and name of option 39; null: none. */
+  fqdn: string | null;
   ias: { iaid: number; t1: number; t2: number; status: number; addresses: [string, number, number][] }[];
 }
 
@@ -39,6 +41,7 @@ function decode(b: Uint8Array): Answer {
     dns: [],
     search: '',
     refresh: 0,
+    fqdn: null,
     ias: [],
   };
   const each = (from: number, end: number, take: (code: number, at: number, len: number) => void): void => {
@@ -51,6 +54,7 @@ function decode(b: Uint8Array): Answer {
     if (code === 13) out.status = u16(b, at);
     if (code === 23) for (let o = 0; o < len; o += 16) out.dns.push(text(at + o));
     if (code === 24) out.search = Buffer.from(b.subarray(at, at + len)).toString('latin1');
+    if (code === 39) out.fqdn = Buffer.from(b.subarray(at, at + len)).toString('latin1');
     if (code === 32) out.refresh = u32(b, at);
     if (code !== 3) return;
     const ia: Answer['ias'][number] = {
@@ -73,12 +77,23 @@ interface Shape {
   duid?: Uint8Array | null;
   server?: 'ours' | 'other' | null;
   ia?: { iaid?: number; addresses?: string[]; kind?: 'na' | 'ta' | 'pd' } | null;
-  oro?: number[];
+  oro?: readonly number[];
   rapid?: boolean;
+  /** Option 39: flags and a label, or all of it. */
+  name?: string | Uint8Array;
+  flags?: number;
   xid?: number;
 }
 
-function harness(options: { stateful?: boolean; size?: number; store?: LeaseStore; search?: string[] } = {}) {
+function harness(
+  options: {
+    stateful?: boolean;
+    size?: number;
+    store?: LeaseStore;
+    search?: string[];
+    nameTaken?: Dhcpv6ServerOptions['nameTaken'];
+  } = {},
+) {
   const clock = new FakeClock();
   const drops = newDropCounters();
   const sent: { to: string; answer: Answer }[] = [];
@@ -87,6 +102,9 @@ function harness(options: { stateful?: boolean; size?: number; store?: LeaseStor
     networks: [NETWORK],
     dns: [words('2001:db8::1')],
     search: () => options.search ?? ['lab.test'],
+    domain: 'lab.test',
+    reservedNames: ['nas'],
+    ...(options.nameTaken === undefined ? {} : { nameTaken: options.nameTaken }),
     pool:
       options.stateful === false
         ? null
@@ -112,6 +130,10 @@ function harness(options: { stateful?: boolean; size?: number; store?: LeaseStor
       w.ia({ kind: shape.ia?.kind ?? 'na', iaid: shape.ia?.iaid ?? 7, addresses: [] }, 0, 0, addresses, 0);
     }
     if (shape.oro !== undefined) w.option(6, Uint8Array.from(shape.oro.flatMap((c) => [c >> 8, c & 255])));
+    if (shape.name !== undefined) {
+      const { name, flags = 0 } = shape;
+      w.option(39, typeof name === 'string' ? Buffer.from(`${String.fromCharCode(flags, name.length)}${name}`) : name);
+    }
     if (shape.rapid === true) w.option(14, new Uint8Array(0));
     return w.message(type, shape.xid ?? 0xabcdef);
   };
@@ -370,6 +392,80 @@ test('as Windows asks: elapsed time first, DUID-LLT, host name and vendor class 
   t.deepEqual(answer.ias[0]!.addresses, [['2001:db8::1000', LEASE_SEC / 2, LEASE_SEC]]);
   t.deepEqual(answer.dns, ['2001:db8::1']);
   t.is(answer.search, '\x03lab\x04test\0');
+});
+
+// Host names: RFC 4704.
+
+const NAMED = { oro: [23, 39], server: 'ours' } as const;
+const WEB = '\x03web\x03lab\x04test\0';
+
+test('RFC 4704 6: a name is answered when option 39 is asked for, with S, and O where that overrides the client', (t) => {
+  const h = harness();
+  const [offer] = h.send(d6.SOLICIT, { name: 'web', flags: 0, oro: [39] });
+  t.is(offer!.fqdn, `\x03${WEB}`, 'S and O: we keep the record');
+  t.is(h.server.addressOfName('web'), null, 'an offer gives no name yet');
+  t.is(h.send(d6.REQUEST, { ...NAMED, name: 'web', flags: 1 })[0]!.fqdn, `\x01${WEB}`);
+  t.is(formatAddress(...h.server.addressOfName('web')!), '2001:db8::1000');
+  t.is(h.server.nameOfStation(0x0200, 0x15), 'web');
+  t.is(h.send(d6.RENEW, { ...NAMED, name: 'web', flags: 4 })[0]!.fqdn, `\x04${WEB}`, 'N: the client forbids it');
+  t.is(h.send(d6.RENEW, { server: 'ours', name: 'web', oro: [23] })[0]!.fqdn, null, 'not asked for');
+  t.is(h.send(d6.INFORMATION_REQUEST, { ia: null, name: 'web', oro: [39] })[0]!.fqdn, null, 'no address, no name');
+});
+
+for (const [name, why] of [
+  ['gateway', 'is the router’s'],
+  ['nas', 'is configured'],
+  ['-web', 'is no host name'],
+  ['we\u0000b', 'is no host name'],
+  [Uint8Array.of(0, 63, 0x61), 'lies beyond the option'],
+  [Uint8Array.of(0, 0xc0, 0x0c), 'is a pointer'],
+  [Uint8Array.of(0), 'is empty'],
+] as const) {
+  test(`a client is not called what ${why}: ${JSON.stringify(name)}`, (t) => {
+    const h = harness();
+    h.lease();
+    const [a] = h.send(d6.RENEW, { ...NAMED, name });
+    t.is(a!.ias[0]!.addresses.length, 1, 'the lease is not affected');
+    t.is(a!.fqdn!.charCodeAt(0) & 4, 4, 'N');
+    t.is(h.server.leases()[0]!.hostname, '');
+  });
+}
+
+test('a name is one client’s while its lease is in force, and outlives the server with it', (t) => {
+  const store = new MemoryLeaseStore();
+  const h = harness({ store });
+  h.lease();
+  h.send(d6.RENEW, { ...NAMED, name: 'Web' });
+  h.lease(OTHER, 0x16);
+  const claim = (server: ReturnType<typeof harness>): string =>
+    server.send(d6.RENEW, { ...NAMED, duid: OTHER, name: 'web' }, true, 0x16)[0]!.fqdn!;
+  t.is(claim(h), '\x04\x03web', 'taken: N, and the name as it came');
+  const again = harness({ store });
+  t.is(again.server.nameOfStation(0x0200, 0x15), 'Web');
+  t.is(claim(again), '\x04\x03web');
+  again.send(d6.RELEASE, { server: 'ours', ia: { addresses: ['2001:db8::1000'] } });
+  t.is(again.server.addressOfName('web'), null);
+  t.is(claim(again), `\x03${WEB}`);
+  again.clock.advance(LEASE_SEC * 1000);
+  t.is(again.server.addressOfName('web'), null, 'the lease has ended');
+});
+
+test('a name that another station has by DHCPv4 is not given', (t) => {
+  const h = harness({ nameTaken: (name, _hi, lo) => name === 'web' && lo !== 0x16 });
+  h.lease();
+  t.is(h.send(d6.RENEW, { ...NAMED, name: 'WEB' })[0]!.fqdn!.charCodeAt(0), 4);
+  h.lease(OTHER, 0x16);
+  t.is(h.send(d6.RENEW, { ...NAMED, duid: OTHER, name: 'web' }, true, 0x16)[0]!.fqdn, `\x03${WEB}`);
+});
+
+test('endLease: management ends a lease; the client gets the address again', (t) => {
+  const h = harness();
+  const address = words(h.lease());
+  t.true(h.server.endLease(address));
+  t.false(h.server.endLease(address));
+  t.false(h.server.endLease(words('2001:db8::1')));
+  t.is(h.server.leases()[0]!.state, 'idle');
+  t.is(h.lease(), formatAddress(...address));
 });
 
 test('any bytes: never an exception; malformed ones are counted', (t) => {

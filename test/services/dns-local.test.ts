@@ -1,7 +1,7 @@
 // Names answered here: guests, the router, configured records; and the guard against rebinding.
 import test from 'ava';
 import fc from 'fast-check';
-import { formatIpv4, parseAddress, parseIpv4 } from '../../src/core/address.ts';
+import { formatAddress, formatIpv4, parseAddress, parseIpv4 } from '../../src/core/address.ts';
 import { LOCAL_TTL_SEC, LocalNames, type LocalNamesOptions, type LocalRecord } from '../../src/services/dns-local.ts';
 import { RebindGuard } from '../../src/services/dns-rebind.ts';
 import * as dns from '../../src/wire/dns.ts';
@@ -16,10 +16,12 @@ const record = (name: string, address: string, reverse = true): LocalRecord => (
   reverse,
 });
 const GUESTS: Record<string, string> = { web: '10.0.2.15', db: '10.0.2.16' };
+const GUESTS6: Record<string, string[]> = { web: ['2001:db8:2::1000', '2001:db8:2::abcd'], six: ['2001:db8:2::6'] };
 const OPTIONS: LocalNamesOptions = {
   domain: 'lab.test',
   network: parseIpv4('10.0.2.0'),
   mask: 0xffffff00,
+  networks6: [{ network: parseAddress('2001:db8:2::')!, prefixLen: 64 }],
   records: [
     record('gateway', '10.0.2.2'),
     record('host.internal', '10.0.2.2', false),
@@ -30,7 +32,9 @@ const OPTIONS: LocalNamesOptions = {
   ],
   hosts: {
     addressOf: (name) => parseIpv4(GUESTS[name] ?? ''),
+    addressesOf6: (name) => (Object.hasOwn(GUESTS6, name) ? GUESTS6[name]! : []).map((text) => parseAddress(text)!),
     nameOf: (address) => Object.keys(GUESTS).find((name) => GUESTS[name] === formatIpv4(address)) ?? '',
+    nameOf6: (words) => Object.keys(GUESTS6).find((name) => GUESTS6[name]!.includes(formatAddress(...words))) ?? '',
   },
 };
 
@@ -56,7 +60,11 @@ const cases: [name: string, type: string, want: string][] = [
   ['WEB', 'A', 'NOERROR A 10.0.2.15'],
   ['web.lab.test', 'A', 'NOERROR A 10.0.2.15'],
   ['web.LAB.test', 'A', 'NOERROR A 10.0.2.15'],
-  ['web', 'AAAA', 'NOERROR'],
+  ['web', 'AAAA', 'NOERROR AAAA 2001:db8:2::1000, AAAA 2001:db8:2::abcd'],
+  ['WEB.lab.test', 'AAAA', 'NOERROR AAAA 2001:db8:2::1000, AAAA 2001:db8:2::abcd'],
+  ['db', 'AAAA', 'NOERROR'],
+  ['six', 'AAAA', 'NOERROR AAAA 2001:db8:2::6'],
+  ['six', 'A', 'NOERROR'],
   ['web.lab.test', 'MX', 'NOERROR'],
   ['web', 'ANY', 'NOERROR A 10.0.2.15'],
   ['gateway', 'A', 'NOERROR A 10.0.2.2'],
@@ -75,6 +83,12 @@ const cases: [name: string, type: string, want: string][] = [
   [V6_NAME, 'AAAA', 'NOERROR'],
   [V6_NAME.replace('8', '9'), 'PTR', 'upstream'],
   ['8.b.d.0.1.0.0.2.ip6.arpa', 'PTR', 'upstream'],
+  [`d.c.b.a.${'0.'.repeat(16)}2.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa`, 'PTR', 'NOERROR PTR web.lab.test'],
+  [`6.${'0.'.repeat(19)}2.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa`, 'ANY', 'NOERROR PTR six.lab.test'],
+  [`6.${'0.'.repeat(19)}2.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa`, 'TXT', 'NOERROR'],
+  [`7.${'0.'.repeat(19)}2.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa`, 'PTR', 'NXDOMAIN'],
+  [`6.${'0.'.repeat(19)}3.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa`, 'PTR', 'upstream'],
+  [`g.${'0.'.repeat(19)}2.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa`, 'PTR', 'upstream'],
   // RFC 8482: one record set, however many there are
   ['api.example.com', 'ANY', 'NOERROR A 192.0.2.7, A 192.0.2.8'],
   ['v6.example.org', 'ANY', 'NOERROR AAAA 2001:db8::8'],
@@ -103,7 +117,9 @@ for (const [name, type, want] of cases) {
 
 test('RFC 2308: NODATA and NXDOMAIN carry a SOA record that bounds their life', (t) => {
   for (const [name, type, owner] of [
-    ['web.lab.test', 'AAAA', 'web.lab.test'],
+    ['db.lab.test', 'AAAA', 'db.lab.test'],
+    ['six', 'A', 'six'],
+    [`7.${'0.'.repeat(19)}2.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa`, 'PTR', '0.0.0.0.2.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa'],
     ['99.2.0.10.in-addr.arpa', 'PTR', '2.0.10.in-addr.arpa'],
   ] as const) {
     const [soa] = ask(name, type)!.authorities;
@@ -173,7 +189,15 @@ test('another class, opcode or an odd name is not ours', (t) => {
 });
 
 test('any name: an answer is well-formed, or the question goes upstream', (t) => {
-  const names = new LocalNames({ ...OPTIONS, hosts: { addressOf: () => 1, nameOf: () => 'x'.repeat(63) } });
+  const names = new LocalNames({
+    ...OPTIONS,
+    hosts: {
+      addressOf: () => 1,
+      addressesOf6: () => Array.from({ length: 20 }, () => parseAddress('2001:db8:2::1')!),
+      nameOf: () => 'x'.repeat(63),
+      nameOf6: () => 'x'.repeat(63),
+    },
+  });
   const label = fc.uint8Array({ minLength: 1, maxLength: 63 });
   fc.assert(
     fc.property(fc.array(label, { maxLength: 3 }), fc.nat(65535), (labels, type) => {

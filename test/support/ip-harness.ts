@@ -1,4 +1,4 @@
-import { parseIpv4, parseIpv4Network, parseMac } from '../../src/core/address.ts';
+import { formatAddress, parseIpv4, parseIpv4Network, parseMac } from '../../src/core/address.ts';
 import { type Drop, newDropCounters } from '../../src/core/drop.ts';
 import { FrameMemory } from '../../src/core/frame.ts';
 import { TimerWheel } from '../../src/core/timer-wheel.ts';
@@ -19,6 +19,8 @@ export class IpHarness {
   readonly drops = newDropCounters();
   readonly ip: IpLayer;
   readonly defects: unknown[] = [];
+  /** `ADDRESS MAC` of claims of our addresses. */
+  readonly claims: string[] = [];
   private readonly deferred: (() => void)[] = [];
   private random = 0x12345678;
 
@@ -37,6 +39,10 @@ export class IpHarness {
       seed: 42,
       random: () => (this.random = (Math.imul(this.random, 1664525) + 1013904223) >>> 0),
       onDefect: (error) => this.defects.push(error),
+      onClaim: (w0, w1, w2, w3, macHi, macLo) => {
+        const mac = ((macHi & 0xffff) * 2 ** 32 + (macLo >>> 0)).toString(16).padStart(12, '0');
+        this.claims.push(`${formatAddress(w0, w1, w2, w3)} ${mac}`);
+      },
       defer: (run) => this.deferred.push(run),
     });
   }

@@ -77,7 +77,13 @@ const chains: { name: string; next: string; rest: string; want: string }[] = [
     rest: `${padded('00', PAD6)} ${padded('11', PAD6)}`,
     want: 'Ipv6BadExtension 1 40',
   },
-  { name: 'routing type 0', next: '2b', rest: '1100 0000 00000000', want: 'Ipv6RoutingHeader 0 42' },
+  { name: 'RFC 5095 3: routing type 0, used up', next: '2b', rest: '1100 0000 00000000', want: '17 at 48' },
+  {
+    name: 'RFC 5095 3: routing type 0, with segments left',
+    next: '2b',
+    rest: '1102 0001 00000000 20010db8000000000000000000000001',
+    want: 'Ipv6RoutingHeader 0 42',
+  },
   { name: 'routing of another type, used up', next: '2b', rest: '1100 0400 00000000', want: '17 at 48' },
   {
     name: 'routing of another type, with segments left',
