@@ -71,6 +71,8 @@ export class TcpConnection {
   /** Least initial sequence number, 0 for any: those of a predecessor with the same 4-tuple are below. */
   minIss = 0;
   private tsOffset = 0;
+  /** When the first SYN came or left, ms. */
+  readonly openedMs: number;
   /** Last acceptable segment, ms. */
   lastHeardMs = 0;
   private challengedMs = Number.NEGATIVE_INFINITY;
@@ -81,6 +83,7 @@ export class TcpConnection {
   constructor(engine: TcpEngine, active: boolean) {
     this.engine = engine;
     this.active = active;
+    this.openedMs = engine.now;
     this.rcv = new Receiver(this);
     this.snd = new Sender(this);
     this.life = engine.wheel.timer(() => this.onLife());

@@ -344,7 +344,7 @@ test('connects into one black hole are bounded, and others are not affected', (t
     h.send(tcpFrame({ dst: '192.0.2.1', sport: 20_000 + i, dport: 80, seq: 1, flags: 'S' }));
   }
   t.is(h.host.tcp.length, 64);
-  t.is(h.dropped(Drop.TcpHalfOpenLimit), 136);
+  t.is(h.router.status().tcp.waiting.used, 136);
   const g = new GuestTcp(h, '203.0.113.1', 80);
   g.send('S');
   h.host.lastTcp.connect();
