@@ -66,6 +66,8 @@ export class TcpConnection {
   /** On the engine's list of connections that wait for memory. */
   waitsForMemory = false;
   private pending = false;
+  /** A RST leaves when the peer has all that was written. */
+  private resetting = false;
   /** Our SYN carries the window scale option. */
   scaleOffered = false;
   /** Least initial sequence number, 0 for any: those of a predecessor with the same 4-tuple are below. */
@@ -281,6 +283,22 @@ export class TcpConnection {
     this.fail('aborted', !this.pending && this.state !== TcpState.SynSent && this.state !== TcpState.TimeWait);
   }
 
+  /**
+   * As `reset`, but only when the peer has acknowledged all that was written, or after limits.resetLingerMs. Until then the
+   * owner may write what it was asked for by `writable`, and hears of the peer as before.
+   */
+  resetBehindData(): void {
+    if (this.over || this.resetting) return;
+    if (this.pending || this.opening || this.state === TcpState.TimeWait || this.snd.held === 0) {
+      this.reset();
+      return;
+    }
+    this.engine.readClock();
+    this.resetting = true;
+    this.life.setAt(this.engine.now + this.engine.limits.resetLingerMs);
+    this.engine.markDirty(this);
+  }
+
   /** The connection is over for reason `why`, with a RST to the peer or without. */
   fail(why: TcpEnd, rst: boolean): void {
     if (this.over) return;
@@ -369,12 +387,17 @@ export class TcpConnection {
       this.user?.writable();
       if (this.over) return;
     }
+    if (this.resetting && this.snd.held === 0) {
+      this.fail('aborted', true);
+      return;
+    }
     this.snd.output();
     this.rcv.flush();
     this.snd.recovery.arm();
   }
 
   armKeepAlive(): void {
+    if (this.resetting) return;
     this.probes = 0;
     this.life.setAt(this.engine.now + this.idleMs);
   }
@@ -390,6 +413,7 @@ export class TcpConnection {
     engine.timerBegin();
     if (this.pending || this.opening) this.fail('timeout', false);
     else if (this.state === TcpState.TimeWait) this.forget();
+    else if (this.resetting) this.fail('aborted', true);
     else if (!this.over) this.keepAlive();
     engine.timerEnd();
   }

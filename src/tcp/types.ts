@@ -109,6 +109,8 @@ export interface TcpLimits {
   /** Deferred open: time until a SYN that the owner has not decided on is forgotten. */
   deferMs: number;
   timeWaitMs: number;
+  /** Longest time that a RST waits for the data before it to be acknowledged. */
+  resetLingerMs: number;
   /** No progress (or, at a zero window, no answer) for so long ends a connection (RFC 9293 3.8.3: R2 >= 100 s). */
   giveUpMs: number;
   /** Idle time before the first keepalive probe (RFC 9293 3.8.4: >= 2 h). */
@@ -152,6 +154,7 @@ export const DEFAULT_LIMITS: Readonly<TcpLimits> = {
   handshakeMs: 10_000,
   deferMs: 60_000,
   timeWaitMs: 10_000,
+  resetLingerMs: 10_000,
   giveUpMs: 100_000,
   keepAliveIdleMs: 7_200_000,
   halfClosedIdleMs: 240_000,

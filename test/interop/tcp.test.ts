@@ -91,6 +91,17 @@ for (const kind of SWITCHES) {
     t.is(readFileSync(file).length, 300_000, 'what came before the reset is there');
   });
 
+  suite.test('what a server said before its reset arrives, and then the reset', ['curl'], async (t, lab) => {
+    await lab.guest.dhcp();
+    const file = join(lab.dir, 'slammed');
+    for (let i = 0; i < 5; i++) {
+      const url = `http://${SERVER}/slam/8000`;
+      const result = await lab.guest.run(['curl', '-sS', '--max-time', '10', '-o', file, url]);
+      t.is(result.code, 56, `CURLE_RECV_ERROR: ${result.stderr}`);
+      t.is(readFileSync(file).length, 8000);
+    }
+  });
+
   suite.test(
     '1,500 connects at the same moment to one server, more than select(2) can name: all work',
     ['curl'],

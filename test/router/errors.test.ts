@@ -453,6 +453,24 @@ for (const pending of [0, 1000, 200_000]) {
   });
 }
 
+for (const bytes of [1000, 600_000]) {
+  test(`a reset of the host arrives behind the ${bytes} bytes that came before it`, (t) => {
+    const { h, g } = established();
+    const s = h.host.lastTcp;
+    for (let sent = 0; sent < bytes; sent += 1000) s.user.data(new Uint8Array(1000).fill(sent / 1000), 0, 1000);
+    s.fail('ECONNRESET');
+    for (let i = 0; i < 1000 && h.router.tcp.count > 0; i++) {
+      g.poll();
+      g.send('A');
+    }
+    t.is(g.received.length, bytes);
+    t.is(g.received.at(-1), (bytes / 1000 - 1) & 255);
+    t.regex(g.takeFlags().at(-1)!, /R/);
+    t.is(h.router.tcpNat.size, 0);
+    t.is(h.router.budget.used, 0);
+  });
+}
+
 test('RFC 5961 3.2: a RST in the window but not at its edge is challenged, the flow lives', (t) => {
   const { h, g } = established();
   h.send(tcpFrame({ dst: '192.0.2.1', sport: 40_000, dport: 80, seq: g.seq + 100, flags: 'R' }));
