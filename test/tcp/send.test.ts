@@ -270,6 +270,26 @@ segmentTest('RFC 9293 3.8.4: an idle connection is probed after two hours and dr
   t.deepEqual(h.events, ['ended timeout']);
 });
 
+segmentTest(
+  'RFC 5382 REQ-5: an idle connection is kept for 2 h 4 min at least, even when nobody answers the probes',
+  (t) => {
+    const h = tcpHarness();
+    h.advance((2 * 60 + 4) * 60_000);
+    t.is(h.state, 'ESTABLISHED');
+    t.true(h.all().length > 0, 'it was probed');
+    h.advance(30 * 60_000);
+    t.is(h.state, 'CLOSED');
+  },
+);
+
+segmentTest('RFC 5382 REQ-5: a half-closed connection is kept for 4 min at least', (t) => {
+  for (const state of ['FIN-WAIT-2', 'CLOSE-WAIT'] as const) {
+    const h = tcpHarness({ state });
+    h.advance(240_000);
+    t.is(h.state, state);
+  }
+});
+
 segmentTest('RFC 9293 3.8.4: an answer starts the idle time anew', (t) => {
   const h = tcpHarness();
   h.advance(7_200_010);
