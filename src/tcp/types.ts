@@ -152,7 +152,7 @@ export const DEFAULT_LIMITS: Readonly<TcpLimits> = {
   maxWaitingSyns: 4096,
   maxWaitingSynsPerRemote: 2048,
   handshakeMs: 10_000,
-  deferMs: 60_000,
+  deferMs: 30_000,
   timeWaitMs: 10_000,
   resetLingerMs: 10_000,
   giveUpMs: 100_000,

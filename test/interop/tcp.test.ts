@@ -10,6 +10,9 @@ const BIG = 100 * 1024 * 1024;
 const MEDIUM = 20 * 1024 * 1024;
 const MANY = 200;
 const SOCKETS = 1500;
+/** What lab/stall.ts offers, and what buffers of both kernels (4 to 6 MB each) and ours may take of it. */
+const OFFERED = 40 << 20;
+const STALLED = 30 << 20;
 const IPERF_FLOOR = 20e6; // bit/s: far below what any router does that is not broken
 
 const digestLine = (bytes: number): string => `${bytes} ${patternDigest(bytes)}\n`;
@@ -101,6 +104,42 @@ for (const kind of SWITCHES) {
       t.is(readFileSync(file).length, 8000);
     }
   });
+
+  suite.test('a peer that stops reading stalls the sender, both ways, and nothing is lost', [], async (t, lab) => {
+    await lab.guest.dhcp();
+    const stall = (...argv: string[]): string[] => [...lab.script('test/interop/lab/stall.ts'), ...argv];
+    for (const [at, there] of [
+      ['hold', 'send'],
+      ['send', 'hold'],
+    ] as const) {
+      const server = lab.server.start(stall(at, 'listen', '7100'));
+      await server.until((child) => child.stdout.includes('ready'), 10_000, 'it listens');
+      const client = lab.guest.space.start(stall(there, 'connect', SERVER, '7100'));
+      const [sender, reader] = at === 'send' ? [server, client] : [client, server];
+      await sender.until((child) => child.stdout.includes('stalled'), 60_000, 'it is stalled');
+      const taken = Number(/stalled (\d+)/.exec(sender.stdout)?.[1]);
+      t.log(`${there} in the guest: stalled after ${(taken / 2 ** 20).toFixed(1)} MiB`);
+      t.true(taken < STALLED, `${taken} bytes taken`);
+      reader.write('go\n');
+      await reader.until((child) => child.stdout.includes(`got ${OFFERED}`), 60_000, 'all arrives');
+      await client.stop();
+      await server.stop();
+    }
+  });
+
+  for (const [route, address, word] of [
+    ['unreachable', '203.0.113.71', /No route to host/],
+    ['prohibit', '203.0.113.72', /No route to host/],
+    ['blackhole', '203.0.113.73', /Network is unreachable/],
+  ] as const) {
+    suite.test(`a connect that the host's routes refuse fails at once: ${route}`, ['nc'], async (t, lab) => {
+      await lab.guest.dhcp();
+      await lab.world.must(['ip', 'route', 'add', route, address]);
+      const result = await lab.guest.run(['nc', '-v', '-w', '60', address, '80']);
+      t.regex(result.stderr, word);
+      t.true(result.ms < 20_000, `${result.ms} ms`);
+    });
+  }
 
   suite.test(
     '1,500 connects at the same moment to one server, more than select(2) can name: all work',
