@@ -289,7 +289,8 @@ export class TcpConnection {
    */
   resetBehindData(): void {
     if (this.over || this.resetting) return;
-    if (this.pending || this.opening || this.state === TcpState.TimeWait || this.snd.held === 0) {
+    const { state } = this;
+    if (this.pending || state === TcpState.SynSent || state === TcpState.TimeWait || this.snd.held === 0) {
       this.reset();
       return;
     }

@@ -512,6 +512,24 @@ segmentTest('resetBehindData(): lost data is sent again first, the owner adds wh
   h.expectNothingMore();
 });
 
+segmentTest('resetBehindData(): what was written before the handshake is complete leaves too', (t) => {
+  const h = tcpHarness({ state: 'SYN-RECEIVED' });
+  h.write(30);
+  h.c.resetBehindData();
+  h.engine.flush();
+  h.expectNothingMore();
+  h.fromGuest({ seq: 5001, ack: 1001 });
+  h.expectToGuest({ flags: 'A', seq: 1001, len: 30 });
+  h.fromGuest({ seq: 5001, ack: 1031 });
+  h.expectToGuest({ flags: 'RA', seq: 1031, ack: 5001 });
+  const silent = tcpHarness({ state: 'SYN-RECEIVED' });
+  silent.write(30);
+  silent.c.resetBehindData();
+  silent.advance(11_000);
+  t.is(silent.state, 'CLOSED');
+  t.deepEqual(silent.events, ['ended timeout']);
+});
+
 segmentTest('resetBehindData(): after 10 s at the latest, at once when nothing waits', (t) => {
   const h = tcpHarness({ win: 0 });
   h.write(100);
