@@ -162,12 +162,12 @@ for (const kind of SWITCHES) {
       }
       process.stdin.once('data', () => sockets.forEach((s) => s.end('hello')));`;
       const client = lab.guest.space.start([process.execPath, '-e', held]);
-      await client.until((child) => child.stdout.includes('open'), 20_000, 'all are open');
+      await client.until((child) => child.stdout.includes('open'), 40_000, 'all are open');
       t.log(client.stdout.trim());
       t.true(readdirSync(`/proc/${lab.router.pid}/fd`).length > SOCKETS, 'one host socket each');
       t.is(await lab.guest.must(['curl', '-sS', '--fail', `http://${SERVER}/peer`]), '198.51.100.1\n', 'and one more');
       client.write('go\n');
-      await client.until((child) => child.stdout.includes('answered'), 20_000, 'all are answered');
+      await client.until((child) => child.stdout.includes('answered'), 40_000, 'all are answered');
       await client.stop();
     },
   );
