@@ -123,7 +123,8 @@ export const DROP_REASONS = {
   TcpReassemblyFull: 'Out-of-order data beyond what is kept.',
   TcpTableFull: 'Too many TCP connections, in all or for this guest.',
   TcpClosingEvicted: 'Idle connection of which one side had ended, reset to make room for a new flow.',
-  TcpHalfOpenLimit: 'Too many TCP connections that are not established, for this guest or destination.',
+  TcpHalfOpenLimit:
+    'Too many TCP connections that are not established: one that was so for long, or a SYN beyond those that wait.',
   TcpAfterClose: 'Data that arrived after the receiver closed.',
   // router
   PolicyDenied: 'Destination that the policy refuses.',

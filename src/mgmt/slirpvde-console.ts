@@ -143,7 +143,10 @@ function infoLines(options: SlirpvdeConsoleOptions): string[] {
     `switch ${options.socket} ${options.role} mtu ${link.mtu}`,
     `network ${options.networks.join(' ')} router ${routers.join(' ')} dns ${dnsAt}${start}`,
     ...advertisements(router),
-    row('tcp flows', `${s.tcp.flows}, half-open ${of(s.tcp.halfOpen)}, time-wait ${of(s.tcp.timeWait)}`),
+    row(
+      'tcp flows',
+      `${s.tcp.flows}, half-open ${of(s.tcp.halfOpen)}, waiting ${of(s.tcp.waiting)}, time-wait ${of(s.tcp.timeWait)}`,
+    ),
     row('tcp buffers', `${sizeText(s.tcp.memory.used)} of ${sizeText(s.tcp.memory.limit)}`),
     row('udp flows', of(s.udp)),
     row('icmp flows', of(s.icmp)),

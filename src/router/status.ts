@@ -13,7 +13,14 @@ export interface Usage {
 export interface RouterStatus {
   /** Host descriptors of all flows; `share` is one guest's while others are active. */
   readonly descriptors: Usage & { readonly share: number; readonly guests: number };
-  readonly tcp: { readonly flows: number; readonly halfOpen: Usage; readonly timeWait: Usage; readonly memory: Usage };
+  /** `waiting`: SYNs that wait for a place among the half-open connections. */
+  readonly tcp: {
+    readonly flows: number;
+    readonly halfOpen: Usage;
+    readonly waiting: Usage;
+    readonly timeWait: Usage;
+    readonly memory: Usage;
+  };
   readonly udp: Usage;
   readonly icmp: Usage;
   readonly clients: Usage;
@@ -39,6 +46,7 @@ export function routerStatus(router: Router): RouterStatus {
     tcp: {
       flows: router.tcpNat.size,
       halfOpen: { used: tcp.halfOpen, limit: limits.maxHalfOpen },
+      waiting: { used: tcp.waitingSyns, limit: limits.maxWaitingSyns },
       timeWait: { used: tcp.timeWait, limit: limits.maxTimeWait },
       memory: { used: tcp.memoryUsed, limit: limits.memory },
     },

@@ -5,7 +5,7 @@
 //   guest -> host  segment -> host.write (one copy), host.flush once per batch; the window follows the host's backlog
 //   host -> guest  read -> send buffer; a full one pauses the host socket
 //   FIN            passed on behind all data, each direction by itself (half close)
-//   RST, errors    passed on as RST, at once, both ways
+//   RST, errors    passed on as RST: the guest's at once, the host's behind what the host had sent
 //
 // At any time at most a receive window is held for the host (receive-limit.ts), and the send buffer plus one read for the guest.
 // Both sides have a `data` event, so the host's events come in through a small object of their own (HostSide).
@@ -51,7 +51,9 @@ export class TcpFlow implements TcpUser {
   /** A failed connect to ::1 is tried again at 127.0.0.1. */
   private mayFallBack = false;
   private hostPaused = false;
+  /** The host's side sends nothing more: FIN, or (`hostBroken`) an error that the guest learns of behind the data. */
   private hostEnded = false;
+  private hostBroken = false;
   private gone = false;
   /** For management: number of the flow, when it began and last carried something (ms), its two ends and bytes. */
   readonly serial: number;
@@ -182,10 +184,15 @@ export class TcpFlow implements TcpUser {
       this.host = this.context.host.connectTcp(to, new HostSide(this));
       return;
     }
+    if (conn !== null && !conn.deferred) {
+      this.hostEnded = this.hostBroken = true; // `ended` follows
+      conn.resetBehindData();
+      this.context.ip.flushSoon();
+      return;
+    }
     this.conn = null;
-    if (conn !== null) {
-      if (this.syn !== null && conn.deferred) this.tellRefusal(conn, this.syn, code);
-      else conn.reset();
+    if (conn !== null && this.syn !== null) {
+      this.tellRefusal(conn, this.syn, code);
       this.context.ip.flushSoon();
     }
     this.finish();
@@ -242,7 +249,7 @@ export class TcpFlow implements TcpUser {
       const taken = conn.write(this.spill, 0, this.spill.length);
       this.spill = taken < this.spill.length ? this.spill.subarray(taken) : null;
       if (this.spill !== null) return;
-      if (this.hostEnded) conn.end();
+      if (this.hostEnded && !this.hostBroken) conn.end();
     }
     this.resumeHost();
   }

@@ -66,11 +66,15 @@ export class TcpConnection {
   /** On the engine's list of connections that wait for memory. */
   waitsForMemory = false;
   private pending = false;
+  /** A RST leaves when the peer has all that was written. */
+  private resetting = false;
   /** Our SYN carries the window scale option. */
   scaleOffered = false;
   /** Least initial sequence number, 0 for any: those of a predecessor with the same 4-tuple are below. */
   minIss = 0;
   private tsOffset = 0;
+  /** When the first SYN came or left, ms. */
+  readonly openedMs: number;
   /** Last acceptable segment, ms. */
   lastHeardMs = 0;
   private challengedMs = Number.NEGATIVE_INFINITY;
@@ -81,6 +85,7 @@ export class TcpConnection {
   constructor(engine: TcpEngine, active: boolean) {
     this.engine = engine;
     this.active = active;
+    this.openedMs = engine.now;
     this.rcv = new Receiver(this);
     this.snd = new Sender(this);
     this.life = engine.wheel.timer(() => this.onLife());
@@ -278,6 +283,23 @@ export class TcpConnection {
     this.fail('aborted', !this.pending && this.state !== TcpState.SynSent && this.state !== TcpState.TimeWait);
   }
 
+  /**
+   * As `reset`, but only when the peer has acknowledged all that was written, or after limits.resetLingerMs. Until then the
+   * owner may write what it was asked for by `writable`, and hears of the peer as before.
+   */
+  resetBehindData(): void {
+    if (this.over || this.resetting) return;
+    const { state } = this;
+    if (this.pending || state === TcpState.SynSent || state === TcpState.TimeWait || this.snd.held === 0) {
+      this.reset();
+      return;
+    }
+    this.engine.readClock();
+    this.resetting = true;
+    this.life.setAt(this.engine.now + this.engine.limits.resetLingerMs);
+    this.engine.markDirty(this);
+  }
+
   /** The connection is over for reason `why`, with a RST to the peer or without. */
   fail(why: TcpEnd, rst: boolean): void {
     if (this.over) return;
@@ -366,12 +388,17 @@ export class TcpConnection {
       this.user?.writable();
       if (this.over) return;
     }
+    if (this.resetting && this.snd.held === 0) {
+      this.fail('aborted', true);
+      return;
+    }
     this.snd.output();
     this.rcv.flush();
     this.snd.recovery.arm();
   }
 
   armKeepAlive(): void {
+    if (this.resetting) return;
     this.probes = 0;
     this.life.setAt(this.engine.now + this.idleMs);
   }
@@ -387,6 +414,7 @@ export class TcpConnection {
     engine.timerBegin();
     if (this.pending || this.opening) this.fail('timeout', false);
     else if (this.state === TcpState.TimeWait) this.forget();
+    else if (this.resetting) this.fail('aborted', true);
     else if (!this.over) this.keepAlive();
     engine.timerEnd();
   }

@@ -11,8 +11,8 @@
 //
 // Time is read once per batch.
 //
-// Half-open connections (SYN-RECEIVED) are bounded per remote address, per pair of addresses and in all; TIME-WAIT has a
-// bound of its own and is outside of all others. Owners are told of the end when TIME-WAIT begins.
+// Half-open connections are bounded, and SYNs beyond the bounds wait (half-open.ts): they are taken up in `flush`.
+// TIME-WAIT has a bound of its own and is outside of all others. Owners are told of the end when TIME-WAIT begins.
 
 import type { Endpoint } from '../core/address.ts';
 import { BytePool } from '../core/byte-pool.ts';
@@ -25,6 +25,7 @@ import { pseudoIpv4, pseudoWords } from '../wire/checksum.ts';
 import * as tcp from '../wire/tcp.ts';
 import { TcpConnection } from './connection.ts';
 import { ConnectionList } from './connection-list.ts';
+import { HalfOpen } from './half-open.ts';
 import { answerArrives, reopens, segmentArrives } from './input.ts';
 import { IsnGenerator } from './isn.ts';
 import { WindowBudget } from './receive-limit.ts';
@@ -77,8 +78,7 @@ export class TcpEngine {
   private readonly seg = new Segment();
 
   private open = 0;
-  private readonly halfOpenList = new ConnectionList();
-  private readonly halfOpenCounts: TupleTable;
+  private readonly halfOpens: HalfOpen;
   private readonly timeWaitList = new ConnectionList();
 
   private readonly dirty: TcpConnection[] = [];
@@ -104,7 +104,7 @@ export class TcpEngine {
     };
     this.isn = new IsnGenerator(Int32Array.of(word(0), word(1), word(2), word(3)));
     this.table = new TupleTable(word(4) ^ 0x7463, word(5) ^ 0x7031);
-    this.halfOpenCounts = new TupleTable(word(6) ^ 0x6861, word(7) ^ 0x6c66);
+    this.halfOpens = new HalfOpen(this.limits, this.drops, word(6) ^ 0x6861, word(7) ^ 0x6c66);
     this.readClock();
   }
 
@@ -117,7 +117,12 @@ export class TcpEngine {
 
   /** Connections in SYN-RECEIVED that the peer opened, deferred ones included. */
   get halfOpen(): number {
-    return this.halfOpenList.size;
+    return this.halfOpens.size;
+  }
+
+  /** SYNs that wait for a place among those. */
+  get waitingSyns(): number {
+    return this.halfOpens.waiting;
   }
 
   get timeWait(): number {
@@ -208,7 +213,8 @@ export class TcpEngine {
     const { seg } = this;
     if ((seg.flags & (tcp.SYN | tcp.ACK | tcp.RST | tcp.FIN)) !== tcp.SYN || this.onIncoming === null) {
       this.drops[Drop.TcpNoConnection]!++;
-      this.answerReset(p);
+      if (seg.isRst) this.halfOpens.reset(p);
+      else this.answerReset(p);
       return;
     }
     this.incoming(p, 0);
@@ -221,40 +227,16 @@ export class TcpEngine {
       this.drops[Drop.TcpTableFull]!++;
       return;
     }
-    const perPair = this.halfOpenCounts.find(p.dst0, p.dst1, p.dst2, p.dst3, p.src0, p.src1, p.src2, p.src3, 0);
-    if (perPair >= limits.maxHalfOpenPerPair) {
-      this.drops[Drop.TcpHalfOpenLimit]!++;
-      return;
-    }
-    const ofRemote = this.halfOpenCounts.find(0, 0, 0, 0, p.src0, p.src1, p.src2, p.src3, 0);
-    if (ofRemote >= limits.maxHalfOpenPerRemote) this.evictHalfOpen(p);
-    else if (this.halfOpenList.size >= limits.maxHalfOpen) this.evict(this.halfOpenList.first!);
+    if (!this.halfOpens.admit(p, minIss, this.now)) return;
     const c = new TcpConnection(this, false);
     c.minIss = minIss;
     c.local.set(p.dst0, p.dst1, p.dst2, p.dst3, tcp.dstPort(p.b, p.l4));
     c.remote.set(p.src0, p.src1, p.src2, p.src3, tcp.srcPort(p.b, p.l4));
     this.add(c);
-    this.halfOpenList.append(c);
-    this.countHalfOpen(c, 1);
+    this.halfOpens.enter(c);
     c.defer(seg);
     this.latest = c;
     this.onIncoming!(c, p);
-  }
-
-  /** The oldest half-open connection of the sender of `p` makes room. */
-  private evictHalfOpen(p: Packet): void {
-    for (let c = this.halfOpenList.first; c !== null; c = c.listNext) {
-      const r = c.remote;
-      if (r.w3 === p.src3 && r.w2 === p.src2 && r.w1 === p.src1 && r.w0 === p.src0) {
-        this.evict(c);
-        return;
-      }
-    }
-  }
-
-  private evict(c: TcpConnection): void {
-    this.drops[Drop.TcpHalfOpenLimit]!++;
-    c.reset();
   }
 
   /** A segment while the owner has not decided on the SYN. */
@@ -358,15 +340,27 @@ export class TcpEngine {
   flush(): void {
     if (!this.inBatch) this.readClock();
     const { dirty } = this;
-    // The list may grow while it is walked: a user's flush writes to other connections.
-    for (let i = 0; i < dirty.length; i++) {
-      const c = dirty[i]!;
-      c.dirty = false;
-      if (!c.over) c.flush();
-    }
-    dirty.length = 0;
+    do {
+      this.takeUpWaiting();
+      // The list may grow while it is walked: a user's flush writes to other connections.
+      for (let i = 0; i < dirty.length; i++) {
+        const c = dirty[i]!;
+        c.dirty = false;
+        if (!c.over) c.flush();
+      }
+      dirty.length = 0;
+    } while (this.halfOpens.due);
     if (this.memoryWaiters.length > 0) this.feedWaiters();
     this.inBatch = false;
+  }
+
+  /** SYNs for which there is a place now. */
+  private takeUpWaiting(): void {
+    for (let syn = this.halfOpens.next(this.now); syn !== null; syn = this.halfOpens.next(this.now)) {
+      const { packet, minIss } = syn;
+      this.seg.parse(packet.b, packet.l4, packet.end);
+      this.incoming(packet, minIss);
+    }
   }
 
   /** Memory has come back: those who were refused some may try again. */
@@ -382,6 +376,7 @@ export class TcpEngine {
 
   /** RST to all peers; every user hears `ended('aborted')`. */
   closeAll(): void {
+    this.halfOpens.clear();
     for (const c of this.slots) {
       if (c === null) continue;
       if (c.state === TcpState.TimeWait) c.discard();
@@ -467,18 +462,7 @@ export class TcpEngine {
   }
 
   leaveHalfOpen(c: TcpConnection): void {
-    if (this.halfOpenList.remove(c)) this.countHalfOpen(c, -1);
-  }
-
-  private countHalfOpen(c: TcpConnection, step: number): void {
-    const { local: l, remote: r } = c;
-    const t = this.halfOpenCounts;
-    const pair = Math.max(0, t.find(l.w0, l.w1, l.w2, l.w3, r.w0, r.w1, r.w2, r.w3, 0)) + step;
-    if (pair > 0) t.set(l.w0, l.w1, l.w2, l.w3, r.w0, r.w1, r.w2, r.w3, 0, pair);
-    else t.delete(l.w0, l.w1, l.w2, l.w3, r.w0, r.w1, r.w2, r.w3, 0);
-    const remote = Math.max(0, t.find(0, 0, 0, 0, r.w0, r.w1, r.w2, r.w3, 0)) + step;
-    if (remote > 0) t.set(0, 0, 0, 0, r.w0, r.w1, r.w2, r.w3, 0, remote);
-    else t.delete(0, 0, 0, 0, r.w0, r.w1, r.w2, r.w3, 0);
+    this.halfOpens.leave(c);
   }
 
   /** `c` has entered TIME-WAIT. */

@@ -99,17 +99,26 @@ export interface TcpLimits {
   maxConnections: number;
   /** Connections in TIME-WAIT; the oldest are forgotten first. */
   maxTimeWait: number;
-  /** Connections in SYN-RECEIVED in all; above it the oldest is reset. */
+  /**
+   * Connections in SYN-RECEIVED in all; above it the oldest is reset when it has been so for halfOpenGraceMs, else the SYN
+   * waits (syn-queue.ts).
+   */
   maxHalfOpen: number;
-  /** Connections in SYN-RECEIVED of one remote address; above it the oldest of that remote is reset. */
+  /** The same of one remote address; above it the oldest of that remote is reset. */
   maxHalfOpenPerRemote: number;
-  /** Connections in SYN-RECEIVED between one remote and one local address; above it a SYN is ignored. */
+  /** The same between one remote and one local address; above it a SYN waits in any case. */
   maxHalfOpenPerPair: number;
+  halfOpenGraceMs: number;
+  /** SYNs that wait for a place among the half-open connections, in all and of one remote address; more are ignored. */
+  maxWaitingSyns: number;
+  maxWaitingSynsPerRemote: number;
   /** Unanswered SYN or SYN,ACK: time until the open is given up. */
   handshakeMs: number;
   /** Deferred open: time until a SYN that the owner has not decided on is forgotten. */
   deferMs: number;
   timeWaitMs: number;
+  /** Longest time that a RST waits for the data before it to be acknowledged. */
+  resetLingerMs: number;
   /** No progress (or, at a zero window, no answer) for so long ends a connection (RFC 9293 3.8.3: R2 >= 100 s). */
   giveUpMs: number;
   /** Idle time before the first keepalive probe (RFC 9293 3.8.4: >= 2 h). */
@@ -147,9 +156,13 @@ export const DEFAULT_LIMITS: Readonly<TcpLimits> = {
   maxHalfOpen: 2048,
   maxHalfOpenPerRemote: 256,
   maxHalfOpenPerPair: 64,
+  halfOpenGraceMs: 1000,
+  maxWaitingSyns: 4096,
+  maxWaitingSynsPerRemote: 2048,
   handshakeMs: 10_000,
-  deferMs: 60_000,
+  deferMs: 30_000,
   timeWaitMs: 10_000,
+  resetLingerMs: 10_000,
   giveUpMs: 100_000,
   keepAliveIdleMs: 7_200_000,
   halfClosedIdleMs: 240_000,

@@ -44,6 +44,24 @@ for (const kind of SWITCHES) {
     t.regex(await lab.server.must(['curl', '-sS', `http://${WORLD}:8080/late`]), /^4 /);
   });
 
+  suite.test(
+    '-L: a guest reaches its own forwarded port by an address of the host (RFC 5382 REQ-8)',
+    ['nc'],
+    async (t, lab) => {
+      const answer = await lab.guest.must(['nc', '-d', WORLD, '8004']);
+      t.regex(answer, new RegExp(`^${WORLD.replaceAll('.', '\\.')} \\d+\n$`), 'the source is that outside');
+    },
+  );
+
+  suite.test('-L listens with a long backlog', ['ss'], async (t, lab) => {
+    t.regex(await lab.world.must(['ss', '-Htln', 'sport = :8080']), /LISTEN\s+0\s+511\s+0\.0\.0\.0:8080/);
+  });
+
+  suite.test('-L to a closed port is a reset to the client', ['curl'], async (t, lab) => {
+    const result = await lab.server.run(['curl', '-sS', '--max-time', '20', `http://${WORLD}:8009/`]);
+    t.regex(result.stderr, /reset by peer/i);
+  });
+
   suite.test('-L to a closed port ends the connection at once', ['nc'], async (t, lab) => {
     const result = await lab.server.run(['nc', '-d', '-w', '5', WORLD, '8009']);
     t.is(result.stdout, '');

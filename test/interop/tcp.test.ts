@@ -10,6 +10,9 @@ const BIG = 100 * 1024 * 1024;
 const MEDIUM = 20 * 1024 * 1024;
 const MANY = 200;
 const SOCKETS = 1500;
+/** What lab/stall.ts offers, and what buffers of both kernels (4 to 6 MB each) and ours may take of it. */
+const OFFERED = 40 << 20;
+const STALLED = 30 << 20;
 const IPERF_FLOOR = 20e6; // bit/s: far below what any router does that is not broken
 
 const digestLine = (bytes: number): string => `${bytes} ${patternDigest(bytes)}\n`;
@@ -91,32 +94,83 @@ for (const kind of SWITCHES) {
     t.is(readFileSync(file).length, 300_000, 'what came before the reset is there');
   });
 
-  suite.test('1,500 connections at once, more than select(2) can name: all work', ['curl'], async (t, lab) => {
+  suite.test('what a server said before its reset arrives, and then the reset', ['curl'], async (t, lab) => {
     await lab.guest.dhcp();
-    const held = `
+    const file = join(lab.dir, 'slammed');
+    for (let i = 0; i < 5; i++) {
+      const url = `http://${SERVER}/slam/8000`;
+      const result = await lab.guest.run(['curl', '-sS', '--max-time', '10', '-o', file, url]);
+      t.is(result.code, 56, `CURLE_RECV_ERROR: ${result.stderr}`);
+      t.is(readFileSync(file).length, 8000);
+    }
+  });
+
+  suite.test('a peer that stops reading stalls the sender, both ways, and nothing is lost', [], async (t, lab) => {
+    await lab.guest.dhcp();
+    const stall = (...argv: string[]): string[] => [...lab.script('test/interop/lab/stall.ts'), ...argv];
+    for (const [at, there] of [
+      ['hold', 'send'],
+      ['send', 'hold'],
+    ] as const) {
+      const server = lab.server.start(stall(at, 'listen', '7100'));
+      await server.until((child) => child.stdout.includes('ready'), 10_000, 'it listens');
+      const client = lab.guest.space.start(stall(there, 'connect', SERVER, '7100'));
+      const [sender, reader] = at === 'send' ? [server, client] : [client, server];
+      await sender.until((child) => child.stdout.includes('stalled'), 60_000, 'it is stalled');
+      const taken = Number(/stalled (\d+)/.exec(sender.stdout)?.[1]);
+      t.log(`${there} in the guest: stalled after ${(taken / 2 ** 20).toFixed(1)} MiB`);
+      t.true(taken < STALLED, `${taken} bytes taken`);
+      reader.write('go\n');
+      await reader.until((child) => child.stdout.includes(`got ${OFFERED}`), 60_000, 'all arrives');
+      await client.stop();
+      await server.stop();
+    }
+  });
+
+  for (const [route, address, word] of [
+    ['unreachable', '203.0.113.71', /No route to host/],
+    ['prohibit', '203.0.113.72', /No route to host/],
+    ['blackhole', '203.0.113.73', /Network is unreachable/],
+  ] as const) {
+    suite.test(`a connect that the host's routes refuse fails at once: ${route}`, ['nc'], async (t, lab) => {
+      await lab.guest.dhcp();
+      await lab.world.must(['ip', 'route', 'add', route, address]);
+      const result = await lab.guest.run(['nc', '-v', '-w', '60', address, '80']);
+      t.regex(result.stderr, word);
+      t.true(result.ms < 20_000, `${result.ms} ms`);
+    });
+  }
+
+  suite.test(
+    '1,500 connects at the same moment to one server, more than select(2) can name: all work',
+    ['curl'],
+    async (t, lab) => {
+      await lab.guest.dhcp();
+      const held = `
       const net = require('node:net');
       const sockets = [];
       let open = 0, answered = 0;
-      const another = () => {
-        if (sockets.length === ${SOCKETS}) return;
+      const begin = Date.now();
+      for (let i = 0; i < ${SOCKETS}; i++) {
         const s = net.connect({ host: '${SERVER}', port: 7001, allowHalfOpen: true });
         sockets.push(s);
         let text = '';
-        s.on('connect', () => { if (++open === ${SOCKETS}) console.log('open'); else another(); });
+        s.on('connect', () => { if (++open === ${SOCKETS}) console.log('open after ' + (Date.now() - begin) + ' ms'); });
         s.on('error', (error) => console.log(error.message));
         s.on('data', (data) => { text += data; });
         s.on('end', () => { if (text.startsWith('5 2cf24dba') && ++answered === ${SOCKETS}) console.log('answered'); });
-      };
-      for (let i = 0; i < 32; i++) another();
+      }
       process.stdin.once('data', () => sockets.forEach((s) => s.end('hello')));`;
-    const client = lab.guest.space.start([process.execPath, '-e', held]);
-    await client.until((child) => child.stdout.includes('open'), 20_000, 'all are open');
-    t.true(readdirSync(`/proc/${lab.router.pid}/fd`).length > SOCKETS, 'one host socket each');
-    t.is(await lab.guest.must(['curl', '-sS', '--fail', `http://${SERVER}/peer`]), '198.51.100.1\n', 'and one more');
-    client.write('go\n');
-    await client.until((child) => child.stdout.includes('answered'), 20_000, 'all are answered');
-    await client.stop();
-  });
+      const client = lab.guest.space.start([process.execPath, '-e', held]);
+      await client.until((child) => child.stdout.includes('open'), 40_000, 'all are open');
+      t.log(client.stdout.trim());
+      t.true(readdirSync(`/proc/${lab.router.pid}/fd`).length > SOCKETS, 'one host socket each');
+      t.is(await lab.guest.must(['curl', '-sS', '--fail', `http://${SERVER}/peer`]), '198.51.100.1\n', 'and one more');
+      client.write('go\n');
+      await client.until((child) => child.stdout.includes('answered'), 40_000, 'all are answered');
+      await client.stop();
+    },
+  );
 
   suite.test('iperf3 runs both ways', ['iperf3'], async (t, lab) => {
     const server = lab.server.start(['iperf3', '-s', '--forceflush']);

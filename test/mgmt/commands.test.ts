@@ -81,7 +81,7 @@ test('showinfo tells what is in use and the bounds', async (t) => {
     'mgmt /tmp/m perm 0600',
     'switch /tmp/vde.ctl joined mtu 1500',
     'network 10.0.2.0/24 router 10.0.2.2 dns 10.0.2.3 dhcp from 10.0.2.15',
-    'tcp flows        1, half-open 1 of 2048, time-wait 0 of 4096',
+    'tcp flows        1, half-open 1 of 2048, waiting 0 of 4096, time-wait 0 of 4096',
     'udp flows        1 of 500',
     'icmp flows       0 of 125',
     'forward clients  0 of 4096, forwards 0, ports 0 of 1024, waiting 0 of 256',

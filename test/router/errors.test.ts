@@ -344,7 +344,7 @@ test('connects into one black hole are bounded, and others are not affected', (t
     h.send(tcpFrame({ dst: '192.0.2.1', sport: 20_000 + i, dport: 80, seq: 1, flags: 'S' }));
   }
   t.is(h.host.tcp.length, 64);
-  t.is(h.dropped(Drop.TcpHalfOpenLimit), 136);
+  t.is(h.router.status().tcp.waiting.used, 136);
   const g = new GuestTcp(h, '203.0.113.1', 80);
   g.send('S');
   h.host.lastTcp.connect();
@@ -450,6 +450,24 @@ for (const pending of [0, 1000, 200_000]) {
     t.true(flags.some((f) => f.includes('R')));
     t.false(flags.some((f) => f.includes('F')));
     t.is(h.router.tcp.count, 0);
+  });
+}
+
+for (const bytes of [1000, 600_000]) {
+  test(`a reset of the host arrives behind the ${bytes} bytes that came before it`, (t) => {
+    const { h, g } = established();
+    const s = h.host.lastTcp;
+    for (let sent = 0; sent < bytes; sent += 1000) s.user.data(new Uint8Array(1000).fill(sent / 1000), 0, 1000);
+    s.fail('ECONNRESET');
+    for (let i = 0; i < 1000 && h.router.tcp.count > 0; i++) {
+      g.poll();
+      g.send('A');
+    }
+    t.is(g.received.length, bytes);
+    t.is(g.received.at(-1), (bytes / 1000 - 1) & 255);
+    t.regex(g.takeFlags().at(-1)!, /R/);
+    t.is(h.router.tcpNat.size, 0);
+    t.is(h.router.budget.used, 0);
   });
 }
 

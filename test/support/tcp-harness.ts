@@ -45,6 +45,9 @@ export interface GuestSegment {
   guestPort?: number;
   serverPort?: number;
   guest?: number;
+  server?: number;
+  /** Urgent pointer. */
+  urgent?: number;
   badChecksum?: boolean;
   /** The frame came by a link whose checksums need no look (Link.offload). */
   trusted?: boolean;
@@ -231,7 +234,7 @@ export class TcpHarness implements TcpUser {
     p.protocol = 6;
     p.src2 = p.dst2 = MAPPED;
     p.src3 = (seg.guest ?? GUEST) | 0;
-    p.dst3 = SERVER;
+    p.dst3 = seg.server ?? SERVER;
     p.trusted = seg.trusted ?? false;
     this.history.push(`> ${tcp.summary(b, 2, 2 + len)}`);
     this.engine.input(p);
@@ -276,7 +279,9 @@ export class TcpHarness implements TcpUser {
     const server = seg.serverPort ?? SERVER_PORT;
     tcp.writeHeader(b, 2, seg.guestPort ?? GUEST_PORT, server, seq >>> 0, ack, headerLen, flags, win);
     const len = headerLen + data.length;
-    tcp.writeChecksum(b, 2, len, pseudoIpv4(seg.guest ?? GUEST, SERVER, 6));
+    b[2 + 18] = (seg.urgent ?? 0) >>> 8;
+    b[2 + 19] = seg.urgent ?? 0;
+    tcp.writeChecksum(b, 2, len, pseudoIpv4(seg.guest ?? GUEST, seg.server ?? SERVER, 6));
     if (seg.badChecksum) b[2 + 16]! ^= 0x55;
     return { b, len };
   }

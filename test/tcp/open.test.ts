@@ -3,8 +3,11 @@
 import test from 'ava';
 import { endpointIpv4 } from '../../src/core/address.ts';
 import { Drop } from '../../src/core/drop.ts';
+import type { TcpConnection } from '../../src/tcp/index.ts';
 import { segmentTest } from '../support/segment-test.ts';
-import { GUEST, GUEST_PORT, SERVER, SERVER_PORT, tcpHarness } from '../support/tcp-harness.ts';
+import { GUEST, GUEST_PORT, SERVER, SERVER_PORT, type TcpHarness, tcpHarness } from '../support/tcp-harness.ts';
+
+const OTHER = 0x0a000002;
 
 // Deferred
 
@@ -374,11 +377,17 @@ segmentTest('MSS is at most a quarter of the window', () => {
 
 // Limits
 
-segmentTest('half-open connections per remote: the oldest makes room', (t) => {
+segmentTest('half-open connections per remote: the oldest makes room when it is no longer young', (t) => {
   const h = tcpHarness({ state: 'LISTEN', limits: { maxHalfOpenPerRemote: 3 } });
   h.fromGuest(h.syn({ guestPort: 1, serverPort: 11 }));
   const oldest = h.c;
   for (let i = 2; i <= 4; i++) h.fromGuest(h.syn({ guestPort: i, serverPort: 10 + i }));
+  t.false(oldest.over);
+  t.is(h.engine.waitingSyns, 1);
+  h.expectNothingMore();
+  h.advance(1000);
+  h.fromGuest(h.syn({ guestPort: 4, serverPort: 14 })); // again, as guests do
+  t.is(h.engine.waitingSyns, 0);
   t.true(oldest.over);
   h.expectToGuest({ flags: 'RA', ack: 5001, guestPort: 1 });
   h.expectNothingMore();
@@ -391,7 +400,10 @@ segmentTest('half-open connections of one remote do not push out those of others
   const h = tcpHarness({ state: 'LISTEN', limits: { maxHalfOpenPerRemote: 2 } });
   h.fromGuest(h.syn({ guest: 0x0a000210 }));
   const other = h.c;
-  for (let i = 1; i <= 5; i++) h.fromGuest(h.syn({ guestPort: i }));
+  for (let i = 1; i <= 5; i++) {
+    h.fromGuest(h.syn({ guestPort: i }));
+    h.advance(1000);
+  }
   t.false(other.over);
   t.is(h.engine.halfOpen, 3);
 });
@@ -402,16 +414,170 @@ segmentTest('half-open connections in all: the oldest makes room', (t) => {
   const oldest = h.c;
   h.fromGuest(h.syn({ guest: 0x0a000211 }));
   h.fromGuest(h.syn({ guest: 0x0a000212 }));
+  t.false(oldest.over, 'not while it is young');
+  h.advance(1000);
+  h.fromGuest(h.syn({ guest: 0x0a000212 }));
   t.true(oldest.over);
   t.is(h.engine.halfOpen, 2);
 });
 
-segmentTest('half-open connections between one pair of addresses: the SYN is ignored', (t) => {
+segmentTest('half-open connections between one pair of addresses: the SYN waits, those of other pairs do not', (t) => {
   const h = tcpHarness({ state: 'LISTEN', limits: { maxHalfOpenPerPair: 2 } });
   for (let i = 1; i <= 3; i++) h.fromGuest(h.syn({ guestPort: i }));
   h.expectNothingMore();
   t.is(h.incoming, 2);
-  t.is(h.drops(Drop.TcpHalfOpenLimit), 1);
+  t.is(h.engine.waitingSyns, 1);
+  h.fromGuest(h.syn({ guestPort: 9, server: OTHER }));
+  t.is(h.c.remote.port, 9);
+  h.advance(5000);
+  h.fromGuest(h.syn({ guestPort: 4 }));
+  t.is(h.incoming, 3, 'however old the others are');
+  t.is(h.drops(Drop.TcpHalfOpenLimit), 0);
+});
+
+/** Ports of the connections that came in, in order. */
+function portsSeen(h: TcpHarness): number[] {
+  const ports: number[] = [];
+  const { onIncoming } = h.engine;
+  h.engine.onIncoming = (c, p) => {
+    ports.push(c.remote.port);
+    onIncoming!(c, p);
+  };
+  return ports;
+}
+
+segmentTest('SYNs that wait are taken up in order, as soon as there are places', (t) => {
+  const h = tcpHarness({ state: 'LISTEN', limits: { maxHalfOpenPerPair: 2 } });
+  const ports = portsSeen(h);
+  for (let i = 1; i <= 5; i++) h.fromGuest(h.syn({ guestPort: i, wscale: 7, sackOk: true, mss: 1000 }));
+  t.deepEqual(ports, [1, 2]);
+  h.c.refuse();
+  h.engine.flush();
+  t.deepEqual(ports, [1, 2, 3]);
+  h.accept();
+  t.is(ports.length, 3, 'the answer to a SYN frees no place');
+  h.fromGuest({ seq: 5001, ack: 1001, guestPort: 3 });
+  t.deepEqual(ports, [1, 2, 3, 4]);
+  h.accept();
+  h.all();
+  h.fromGuest({ seq: 5001, ack: 1001, guestPort: 4 });
+  t.deepEqual(ports, [1, 2, 3, 4, 5]);
+  h.accept();
+  h.expectToGuest({ flags: 'SA', ack: 5001, wscale: 7, sackOk: true, guestPort: 5 });
+  h.fromGuest({ seq: 5001, ack: 1001, guestPort: 5 });
+  h.write(1500);
+  t.deepEqual(
+    h.all().map((s) => s.len),
+    [1000, 500],
+    'its options were kept',
+  );
+  t.is(h.engine.waitingSyns, 0);
+});
+
+segmentTest('places go to destinations in turn, and to guests in turn', (t) => {
+  const h = tcpHarness({ state: 'LISTEN', limits: { maxHalfOpen: 1, halfOpenGraceMs: 1e6 } });
+  const ports = portsSeen(h);
+  const neighbor = 0x0a000210;
+  for (let i = 1; i <= 3; i++) h.fromGuest(h.syn({ guestPort: i }));
+  for (let i = 11; i <= 12; i++) h.fromGuest(h.syn({ guestPort: i, server: OTHER }));
+  h.fromGuest(h.syn({ guestPort: 21, guest: neighbor }));
+  while (h.engine.halfOpen > 0) {
+    h.c.refuse();
+    h.engine.flush();
+  }
+  t.deepEqual(ports, [1, 2, 21, 11, 3, 12]);
+});
+
+segmentTest('a SYN that waits: its repetition keeps its place, another sequence replaces it, RST withdraws it', (t) => {
+  const h = tcpHarness({ state: 'LISTEN', limits: { maxHalfOpenPerPair: 1 } });
+  const ports = portsSeen(h);
+  for (let i = 1; i <= 4; i++) h.fromGuest(h.syn({ guestPort: i }));
+  h.fromGuest(h.syn({ guestPort: 2, seq: 9000 }));
+  t.is(h.engine.waitingSyns, 3);
+  h.fromGuest({ flags: 'R', seq: 5001, guestPort: 2 });
+  t.is(h.engine.waitingSyns, 3, 'not the SYN that it is about');
+  h.fromGuest({ flags: 'R', seq: 5001, guestPort: 3 });
+  t.is(h.engine.waitingSyns, 2);
+  h.c.refuse();
+  h.engine.flush();
+  h.all();
+  h.accept();
+  h.expectToGuest({ flags: 'SA', ack: 9001, guestPort: 2 });
+  h.fromGuest({ seq: 9001, ack: 1001, guestPort: 2 });
+  t.deepEqual(ports, [1, 2, 4]);
+});
+
+segmentTest('a SYN that waits and is not repeated for 10 s is forgotten', (t) => {
+  const h = tcpHarness({ state: 'LISTEN', limits: { maxHalfOpenPerPair: 1 } });
+  const ports = portsSeen(h);
+  for (let i = 1; i <= 3; i++) h.fromGuest(h.syn({ guestPort: i }));
+  h.advance(6000);
+  h.fromGuest(h.syn({ guestPort: 3 }));
+  h.advance(5000);
+  h.c.refuse();
+  h.engine.flush();
+  t.deepEqual(ports, [1, 3]);
+  t.is(h.engine.waitingSyns, 0);
+});
+
+segmentTest('SYNs that wait are bounded, of one remote and in all; closeAll() forgets them', (t) => {
+  const h = tcpHarness({
+    state: 'LISTEN',
+    limits: { maxHalfOpenPerPair: 1, maxWaitingSyns: 5, maxWaitingSynsPerRemote: 3 },
+  });
+  for (let i = 1; i <= 10; i++) h.fromGuest(h.syn({ guestPort: i }));
+  t.is(h.engine.waitingSyns, 3);
+  t.is(h.drops(Drop.TcpHalfOpenLimit), 6);
+  for (let i = 1; i <= 10; i++) h.fromGuest(h.syn({ guestPort: i, guest: 0x0a000210 }));
+  t.is(h.engine.waitingSyns, 5);
+  t.is(h.drops(Drop.TcpHalfOpenLimit), 6 + 7);
+  h.expectNothingMore();
+  h.advance(10_000);
+  h.fromGuest(h.syn({ guestPort: 77 }));
+  t.is(h.engine.waitingSyns, 1, 'those that nobody repeated make room');
+  h.engine.closeAll();
+  h.engine.flush();
+  t.is(h.engine.waitingSyns, 0);
+  t.is(h.engine.count, 0);
+});
+
+segmentTest('a 4-tuple in TIME-WAIT whose new SYN waits is answered above its old sequence numbers', (t) => {
+  const h = tcpHarness({ state: 'TIME-WAIT', limits: { maxHalfOpenPerPair: 1 } });
+  const used = h.c.snd.sndNxt;
+  h.fromGuest(h.syn({ guestPort: 1 }));
+  h.fromGuest(h.syn({ seq: 6000 }));
+  t.is(h.engine.waitingSyns, 1);
+  h.c.refuse();
+  h.engine.flush();
+  h.accept();
+  t.true(((h.c.snd.iss - used) | 0) > 0);
+});
+
+segmentTest('1,500 connects at once between one pair of addresses are all opened without a SYN sent again', (t) => {
+  const h = tcpHarness({ state: 'LISTEN' });
+  const queue: TcpConnection[] = [];
+  h.engine.onIncoming = (c) => {
+    queue.push(c);
+    c.path = h.path;
+  };
+  h.batch(...Array.from({ length: 1500 }, (_, i) => h.syn({ guestPort: i + 1 })));
+  t.is(queue.length, 64);
+  t.is(h.engine.halfOpen + h.engine.waitingSyns, 1500);
+  let open = 0;
+  for (let turn = 0; turn < 40 && queue.length > 0; turn++) {
+    const batch = queue.splice(0);
+    t.true(h.engine.halfOpen <= 64);
+    for (const c of batch) {
+      c.accept(h);
+      h.engine.flush();
+      const { guestPort } = h.expectToGuest({ flags: 'SA' });
+      h.fromGuest({ seq: 5001, ack: 1001, guestPort });
+      open++;
+    }
+  }
+  t.is(open, 1500);
+  t.is(h.engine.count, 1500);
+  t.is(h.drops(Drop.TcpHalfOpenLimit), 0);
 });
 
 segmentTest('half-open counts fall when a handshake completes, is refused or discarded', (t) => {

@@ -270,6 +270,26 @@ segmentTest('RFC 9293 3.8.4: an idle connection is probed after two hours and dr
   t.deepEqual(h.events, ['ended timeout']);
 });
 
+segmentTest(
+  'RFC 5382 REQ-5: an idle connection is kept for 2 h 4 min at least, even when nobody answers the probes',
+  (t) => {
+    const h = tcpHarness();
+    h.advance((2 * 60 + 4) * 60_000);
+    t.is(h.state, 'ESTABLISHED');
+    t.true(h.all().length > 0, 'it was probed');
+    h.advance(30 * 60_000);
+    t.is(h.state, 'CLOSED');
+  },
+);
+
+segmentTest('RFC 5382 REQ-5: a half-closed connection is kept for 4 min at least', (t) => {
+  for (const state of ['FIN-WAIT-2', 'CLOSE-WAIT'] as const) {
+    const h = tcpHarness({ state });
+    h.advance(240_000);
+    t.is(h.state, state);
+  }
+});
+
 segmentTest('RFC 9293 3.8.4: an answer starts the idle time anew', (t) => {
   const h = tcpHarness();
   h.advance(7_200_010);
@@ -456,6 +476,76 @@ segmentTest('after end() nothing more is taken', (t) => {
   h.engine.flush();
   h.expectToGuest({ flags: 'FA', len: 0 });
   h.expectNothingMore();
+});
+
+segmentTest('resetBehindData(): the RST leaves when the peer has acknowledged all that was written', (t) => {
+  const h = tcpHarness();
+  h.write(2000);
+  t.deepEqual(lens(h), [1460, 540]);
+  h.c.resetBehindData();
+  h.c.resetBehindData();
+  h.engine.flush();
+  h.fromGuest({ seq: 5001, ack: 2461 });
+  h.expectNothingMore();
+  h.fromGuest({ seq: 5001, ack: 3001, len: 5 });
+  h.expectToGuest({ flags: 'RA', seq: 3001, ack: 5006 });
+  h.expectNothingMore();
+  t.deepEqual(h.events, ['data 5', 'flush', 'ended aborted']);
+  t.is(h.engine.count, 0);
+});
+
+segmentTest('resetBehindData(): lost data is sent again first, the owner adds what was left over', (t) => {
+  const h = tcpHarness({ limits: { sendBuffer: 2000 } });
+  t.is(h.write(3000), 2000);
+  h.onEvent = (e) => {
+    if (e === 'writable') h.c.write(pattern(0, 1000), 0, 1000);
+  };
+  h.all();
+  h.c.resetBehindData();
+  h.advance(1100);
+  h.expectToGuest({ flags: 'A', seq: 1001, len: 1460 });
+  h.all();
+  h.fromGuest({ seq: 5001, ack: 3001 });
+  h.expectToGuest({ flags: 'A', seq: 3001, len: 1000 });
+  h.fromGuest({ seq: 5001, ack: 4001 });
+  h.expectToGuest({ flags: 'RA', seq: 4001 });
+  h.expectNothingMore();
+});
+
+segmentTest('resetBehindData(): what was written before the handshake is complete leaves too', (t) => {
+  const h = tcpHarness({ state: 'SYN-RECEIVED' });
+  h.write(30);
+  h.c.resetBehindData();
+  h.engine.flush();
+  h.expectNothingMore();
+  h.fromGuest({ seq: 5001, ack: 1001 });
+  h.expectToGuest({ flags: 'A', seq: 1001, len: 30 });
+  h.fromGuest({ seq: 5001, ack: 1031 });
+  h.expectToGuest({ flags: 'RA', seq: 1031, ack: 5001 });
+  const silent = tcpHarness({ state: 'SYN-RECEIVED' });
+  silent.write(30);
+  silent.c.resetBehindData();
+  silent.advance(11_000);
+  t.is(silent.state, 'CLOSED');
+  t.deepEqual(silent.events, ['ended timeout']);
+});
+
+segmentTest('resetBehindData(): after 10 s at the latest, at once when nothing waits', (t) => {
+  const h = tcpHarness({ win: 0 });
+  h.write(100);
+  h.c.resetBehindData();
+  h.fromGuest({ flags: 'FA', seq: 5001, ack: 1001, win: 0 });
+  h.advance(9900);
+  t.is(h.state, 'CLOSE-WAIT');
+  h.advance(200);
+  t.is(h.all().at(-1)!.flags, 'RA');
+  t.deepEqual(h.events, ['closed', 'ended aborted']);
+  const idle = tcpHarness();
+  idle.c.resetBehindData();
+  idle.expectToGuest({ flags: 'RA', seq: 1001 });
+  const half = tcpHarness({ state: 'DEFERRED' });
+  half.c.resetBehindData();
+  half.expectToGuest({ flags: 'RA', ack: 5001 });
 });
 
 segmentTest('an owner that answers in flush() sends its answer with the ACK', () => {

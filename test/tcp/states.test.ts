@@ -2,7 +2,7 @@
 
 import { Drop } from '../../src/core/drop.ts';
 import { segmentTest } from '../support/segment-test.ts';
-import { type HarnessState, tcpHarness } from '../support/tcp-harness.ts';
+import { type HarnessState, pattern, tcpHarness } from '../support/tcp-harness.ts';
 
 /** What is in order in each state: next sequence of the guest, and our sndUna and sndNxt. */
 const SYNCHRONIZED: { state: HarnessState; next: number; una: number; nxt: number }[] = [
@@ -202,6 +202,17 @@ segmentTest('RFC 6093 3: ESTABLISHED: urgent data is delivered in line', (t) => 
   h.fromGuest({ flags: 'UA', seq: 5001, ack: 1001, len: 4 });
   h.expectToGuest({ flags: 'A', ack: 5005 });
   t.is(h.received.length, 4);
+});
+
+segmentTest('RFC 6093 3: ESTABLISHED: an urgent pointer beyond the data, or without URG, means nothing', (t) => {
+  const h = tcpHarness();
+  h.fromGuest({ flags: 'UA', seq: 5001, ack: 1001, len: 4, urgent: 0xffff });
+  h.expectToGuest({ flags: 'A', ack: 5005 });
+  h.fromGuest({ flags: 'UA', seq: 5005, ack: 1001, urgent: 5 });
+  h.fromGuest({ flags: 'A', seq: 5005, ack: 1001, len: 3, urgent: 9 });
+  h.expectToGuest({ flags: 'A', ack: 5008 });
+  h.expectNothingMore();
+  t.deepEqual(h.received, [...pattern(5001, 7)]);
 });
 
 // FIN-WAIT-1

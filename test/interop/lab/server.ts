@@ -4,6 +4,7 @@
 //   HTTP 80      GET /bytes/N    N bytes of the pattern            PUT /digest   digest of what was sent
 //                GET /peer       the client's address              GET /late     the digest of the last call to 7002
 //                GET /torn/N     N bytes, whose end only the end of the connection tells, and then RST
+//                GET /slam/N     the same with the RST in the same moment; N bytes are sent at once below 10,000
 //   TCP 7001     reads to the client's end, then answers with the digest: the client closes its half first
 //   TCP 7002     sends a greeting and closes its half first, then reads on to the client's end
 //   UDP 7003     sends each datagram back
@@ -52,6 +53,9 @@ const http = createHttpServer(async (request, response) => {
     request.socket.write(Buffer.alloc(Number(argument), 'x'), () => {
       setTimeout(() => request.socket.resetAndDestroy(), 200); // behind the data: RST overtakes what waits in the kernel
     });
+  } else if (verb === 'slam') {
+    const head = 'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n';
+    request.socket.write(head + 'x'.repeat(Number(argument)), () => request.socket.resetAndDestroy());
   } else if (verb === 'late') {
     response.end(late);
   } else {
