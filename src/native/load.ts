@@ -7,7 +7,7 @@ import { arch, platform } from 'node:process';
 import { fileURLToPath } from 'node:url';
 
 /** Must equal ABI in addon.c; a binary of another one is refused. */
-const ABI = 4;
+const ABI = 5;
 
 /** What addon.c exports. Batches and watches are ids here; native.ts gives them objects. */
 export interface Addon {
@@ -27,6 +27,8 @@ export interface Addon {
   newBatch(memory: Uint8Array, capacity: number, table: Uint32Array, owner: object): number;
   recv(fd: number, batch: number, base: number, stride: number, max: number): number;
   send(fd: number, batch: number, start: number, count: number): number;
+  newForwarder(ports: number, words: Int32Array, sums: Float64Array, stations: Int32Array, owner: object): number;
+  forward(forwarder: number, port: number, batch: number, start: number, count: number): number;
   recvFrom(fd: number, batch: number, base: number, stride: number, max: number): number;
   sendTo(fd: number, batch: number, start: number, count: number): number;
   recvError(fd: number, record: Int32Array): number;
