@@ -20,6 +20,8 @@
 //
 // Time is counted in ticks of FDB_TICK_MS, a 32-bit number: 6.8 years.
 
+import { randomFillSync } from 'node:crypto';
+
 /** Milliseconds in one tick of the table's time. */
 export const FDB_TICK_MS = 100;
 
@@ -95,7 +97,7 @@ export class Fdb {
     const slots = slotsFor(this.maxEntries);
     this.table = newTable(slots);
     this.mask = slots - 1;
-    const seed = options.seed ?? crypto.getRandomValues(new Int32Array(2));
+    const seed = options.seed ?? randomFillSync(new Int32Array(2));
     this.seedHi = seed[0]! | 0;
     this.seedLo = seed[1]! | 0;
     this.perPort = new Int32Array(options.ports);

@@ -2,6 +2,7 @@
 //
 // Here is what changes them; forwarding.ts is what happens to a frame.
 
+import { randomFillSync } from 'node:crypto';
 import type { NewForwarder } from '../core/forward-table.ts';
 import type { FrameMemory, Link } from '../core/frame.ts';
 import type { TimerWheel } from '../core/timer-wheel.ts';
@@ -355,6 +356,6 @@ export class Switch {
 }
 
 function bridgeId(mac: Uint8Array | undefined, priority: number): BridgeId {
-  const own = mac ?? Uint8Array.of(0x00, 0xff, ...crypto.getRandomValues(new Uint8Array(4)));
+  const own = mac ?? Uint8Array.of(0x00, 0xff, ...randomFillSync(new Uint8Array(4)));
   return { priority, macHi: u16(own, 0), macLo: i32(own, 2) };
 }
