@@ -14,6 +14,7 @@ import { limitStorm, setBpduGuard, setGuard } from '../mgmt/guard-commands.ts';
 import { runScript } from '../mgmt/script.ts';
 import { SwitchConsole } from '../mgmt/switch-console.ts';
 import { inBackground, Terminal } from '../mgmt/terminal.ts';
+import { native } from '../native/native.ts';
 import { portAllocator, STORM_KINDS, Switch } from '../switch/index.ts';
 import type { Log } from './log.ts';
 import type { Closable } from './run-service.ts';
@@ -128,6 +129,7 @@ function makeSwitch(config: VdeSwitchConfig, wheel: TimerWheel, memory: FrameMem
   const sw = new Switch({
     wheel,
     memory,
+    forwarder: native().newForwarder,
     numPorts: config.numPorts,
     priority: config.priority,
     ...(config.mac === null ? {} : { mac: config.mac }),

@@ -10,12 +10,39 @@
 //
 // Frames start at offsets = 2 (mod 4), so that IP headers are 32-bit aligned behind 14 bytes of Ethernet.
 
+/** Offsets and lengths of frames in one memory; a native batch has this shape. */
+export interface FrameSlots {
+  readonly capacity: number;
+  readonly offs: Uint32Array;
+  readonly lens: Uint32Array;
+}
+
+/** Slots of a queue: `used[0]` are in use, from 0; `used[1]` are the bytes that the last send took. */
+export interface QueueSlots extends FrameSlots {
+  readonly used: Uint32Array;
+}
+
+/** A transmit queue that a switch may fill by itself, with frames of the memory that its links share. */
+export interface FrameQueue {
+  readonly slots: QueueSlots;
+  /** Longest frame that may be put there, bytes. */
+  readonly maxFrame: number;
+}
+
 /** Takes the frames of one wake-up. */
 export interface FrameSink {
   /** One frame, without FCS. `b` is on loan until `frame` returns (see above for frames in shared memory). */
   frame(b: Uint8Array, off: number, len: number): void;
   /** Called once after the last frame of a wake-up: send what was held back for company. */
   flush(): void;
+  /**
+   * Takes frames `start` to `count - 1` of a batch, at least 14 bytes each, as far as it can without looking at each.
+   *
+   * @returns number of the first one that it did not take, which is for `frame`
+   */
+  take?(batch: FrameSlots, start: number, count: number): number;
+  /** Where frames may be put instead of calling `frame`; `flush` sends those, too. */
+  readonly txQueue?: FrameQueue;
 }
 
 /** Counters of one link, all since it was made. Frames dropped are in `drops` by reason. */

@@ -7,12 +7,7 @@
 //   bytes   |  newest |  (free)  | oldest | ... | ... |
 //                     ^at        ^offs[head]
 
-/** Offsets and lengths of frames; a native batch has this shape. */
-export interface FrameSlots {
-  readonly capacity: number;
-  readonly offs: Uint32Array;
-  readonly lens: Uint32Array;
-}
+import type { FrameSlots } from '../core/frame.ts';
 
 /** Copies `len` bytes from `src` at `off` to `dst` at `at`; for bytes in any two arrays. */
 export function copyFrame(dst: Uint8Array, at: number, src: Uint8Array, off: number, len: number): void {

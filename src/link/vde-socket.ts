@@ -8,6 +8,9 @@
 // both ends are connected, so the kernel wakes us when the peer has made room. Frames never overtake each other: the
 // backlog is older than the queue, so nothing of the queue is sent past it.
 //
+// The queue may be filled from outside, too (`txQueue`): a switch puts the plain frames of a batch there. The sink of
+// incoming frames is asked for each batch how many it takes that way (`FrameSink.take`), and is handed the others.
+//
 //     frame() --> queue of offsets --flush--> sendmmsg --EAGAIN--> backlog ring --WRITABLE--> sendmmsg
 //
 // Bounds: 1024 frames or 2 MiB of backlog for a socket, and a budget for all sockets of one FrameMemory; beyond them the
@@ -21,7 +24,14 @@
 // called back in the middle of a frame; frames are then counted as TxError without a system call.
 
 import { Drop, type DropCounters } from '../core/drop.ts';
-import { type FrameMemory, type FrameSink, type LinkStats, RX_SLOTS, RX_STRIDE } from '../core/frame.ts';
+import {
+  type FrameMemory,
+  type FrameQueue,
+  type FrameSink,
+  type LinkStats,
+  RX_SLOTS,
+  RX_STRIDE,
+} from '../core/frame.ts';
 import { errnoName } from '../native/errno.ts';
 import {
   type Batch,
@@ -37,6 +47,8 @@ import { FrameRing } from './frame-ring.ts';
 import { MAX_RX_FRAME, MIN_FRAME } from './limits.ts';
 
 const MAX_ROUNDS = 4;
+/** A sink that takes none of so many frames in turn is not asked for the rest of the batch. */
+const MAX_MISSES = 4;
 const QUEUE_FRAMES = 256;
 /** Sizes of a backlog as it grows; the last one is the bound. */
 const BACKLOG_SIZES = [
@@ -93,6 +105,7 @@ export interface VdeSocketOptions {
 }
 
 export class VdeSocket implements FrameSink {
+  readonly txQueue: FrameQueue;
   private readonly api: NativeApi;
   private readonly io: FrameCalls;
   private readonly fd: number;
@@ -105,7 +118,6 @@ export class VdeSocket implements FrameSink {
   private readonly onGone: () => void;
   private readonly shared: Shared;
   private readonly queue: Batch;
-  private queued = 0;
   /** Made when first needed; its slots are those of `backlogBatch`. */
   private backlog: FrameRing | null = null;
   private backlogBatch: Batch | null = null;
@@ -132,6 +144,7 @@ export class VdeSocket implements FrameSink {
     this.onGone = options.onGone;
     this.shared = shared(this.api, options.memory);
     this.queue = this.api.newBatch(options.memory.bytes, QUEUE_FRAMES);
+    this.txQueue = { slots: this.queue, maxFrame: options.maxTxFrame };
     this.readyBound = (events) => this.ready(events);
     this.api.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, SNDBUF); // best effort: the system may grant less
   }
@@ -160,7 +173,7 @@ export class VdeSocket implements FrameSink {
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    this.queued = 0;
+    this.queue.used[0] = 0;
     this.dropBacklog(Drop.LinkDown);
     if (this.poll !== null) this.api.pollClose(this.poll);
     this.api.close(this.fd);
@@ -178,28 +191,34 @@ export class VdeSocket implements FrameSink {
       return;
     }
     if (b !== this.memory.bytes) {
-      if (this.queued > 0) this.sendQueue();
+      if (this.queue.used[0]! > 0) this.sendQueue();
       this.hold(b, off, len);
       return;
     }
-    if (this.queued === QUEUE_FRAMES) this.flush();
-    const i = this.queued++;
-    this.queue.offs[i] = off;
-    this.queue.lens[i] = len;
+    const { used, offs, lens } = this.queue;
+    if (used[0] === QUEUE_FRAMES) this.flush();
+    const i = used[0]!;
+    used[0] = i + 1;
+    offs[i] = off;
+    lens[i] = len;
   }
 
   flush(): void {
-    if (this.queued > 0) this.sendQueue();
+    if (this.queue.used[0]! > 0) this.sendQueue();
     // A backlog that does not wait for WRITABLE was made by frames in foreign memory.
     if (this.backlogged > 0 && (this.events & WRITABLE) === 0) this.sendBacklog();
   }
 
   /** Sends the queue, behind the backlog if there is one; afterwards the queue is empty. */
   private sendQueue(): void {
-    const count = this.queued;
-    this.queued = 0;
+    const { used, offs, lens } = this.queue;
+    const count = used[0]!;
+    used[0] = 0;
+    if (this.gone || this.closed) {
+      this.drops[this.gone ? Drop.TxError : Drop.LinkDown]! += count; // not put there by `frame`
+      return;
+    }
     if (this.backlogged > 0 && (this.events & WRITABLE) === 0) this.sendBacklog();
-    const { offs, lens } = this.queue;
     for (let i = this.backlogged > 0 ? 0 : this.transmit(this.queue, 0, count); i < count; i++)
       this.hold(this.memory.bytes, offs[i]!, lens[i]!);
     if (this.backlogged > 0) this.watch(this.events | WRITABLE);
@@ -235,7 +254,7 @@ export class VdeSocket implements FrameSink {
       if (sent === 0) break;
       if (sent > 0) {
         this.stats.txFrames += sent;
-        for (let i = start + done; i < start + done + sent; i++) this.stats.txBytes += batch.lens[i]!;
+        this.stats.txBytes += batch.used[1]!;
         done += sent;
       } else if (this.onRefused === null && GONE.has(errnoName(sent))) {
         this.drops[Drop.TxError]! += count - done;
@@ -305,7 +324,6 @@ export class VdeSocket implements FrameSink {
 
   private receive(): void {
     const { rx } = this.shared;
-    const bytes = this.memory.bytes;
     const { rxBase } = this.memory;
     for (let round = 0; round < MAX_ROUNDS; round++) {
       const count = this.io.recv(this.fd, rx, rxBase, RX_STRIDE, RX_SLOTS);
@@ -314,21 +332,49 @@ export class VdeSocket implements FrameSink {
       else if (count < 0) this.lose();
       if (count <= 0 || sink === null) return;
       for (let i = 0; i < count && !this.closed; i++) {
+        const end = this.countRun(rx.lens, i, count);
+        this.deliver(sink, rx, i, end);
+        if (end === count || this.closed) break;
+        i = end;
         const len = rx.lens[i]!;
-        if (len < MIN_FRAME || len > MAX_RX_FRAME) {
-          if (len > 0) this.drops[len < MIN_FRAME ? Drop.FrameTooShort : Drop.FrameTooLong]!++;
-          else if (this.eof) {
-            this.lose();
-            break;
-          }
-          continue;
+        if (len > 0) this.drops[len < MIN_FRAME ? Drop.FrameTooShort : Drop.FrameTooLong]!++;
+        else if (this.eof) {
+          this.lose();
+          break;
         }
-        this.stats.rxFrames++;
-        this.stats.rxBytes += len;
-        sink.frame(bytes, rx.offs[i]!, len);
       }
       sink.flush();
       if (count < RX_SLOTS || this.closed || (this.events & READABLE) === 0) return;
+    }
+  }
+
+  /** Counts frames of a batch up to the first that is too short or too long; its number, or `count`. */
+  private countRun(lens: Uint32Array, start: number, count: number): number {
+    const { stats } = this;
+    let i = start;
+    let bytes = 0;
+    for (; i < count; i++) {
+      const len = lens[i]!;
+      if (len < MIN_FRAME || len > MAX_RX_FRAME) break;
+      bytes += len;
+    }
+    stats.rxFrames += i - start;
+    stats.rxBytes += bytes;
+    return i;
+  }
+
+  /** Hands frames to the sink: as many as it takes by itself, the others one by one. */
+  private deliver(sink: FrameSink, rx: Batch, start: number, end: number): void {
+    const { bytes } = this.memory;
+    let misses = sink.take === undefined ? MAX_MISSES : 0;
+    for (let i = start; i < end && !this.closed; i++) {
+      if (misses < MAX_MISSES) {
+        const taken = sink.take!(rx, i, end);
+        misses = taken > i ? 0 : misses + 1;
+        i = taken;
+        if (i === end) return;
+      }
+      sink.frame(bytes, rx.offs[i]!, rx.lens[i]!);
     }
   }
 

@@ -54,6 +54,7 @@ void state_release(struct state *st) {
   if (--st->users > 0) return;
   free(st->batches.slots);
   free(st->watches.slots);
+  free(st->forwarders.slots);
   free(st);
 }
 

@@ -35,10 +35,11 @@ struct state {
   uv_loop_t *loop;
   napi_async_cleanup_hook_handle exit_hook;
   bool exiting;
-  uint32_t users;         // the environment itself, batches, watches
+  uint32_t users;         // the environment itself, batches, watches, forwarders
   uint32_t open_watches;  // from uv_poll_init to the close callback
   struct table batches;
   struct table watches;
+  struct table forwarders;
 };
 
 bool table_add(struct table *t, void *entry, uint32_t *id);
@@ -120,6 +121,8 @@ static inline napi_value count_or_error(napi_env env, ssize_t rc) {
   X("newBatch", fn_new_batch)         \
   X("recv", fn_recv)                  \
   X("send", fn_send)                  \
+  X("newForwarder", fn_new_forwarder) \
+  X("forward", fn_forward)            \
   X("recvFrom", fn_recv_from)         \
   X("sendTo", fn_send_to)             \
   X("recvError", fn_recv_error)       \

@@ -70,8 +70,8 @@ static bool is_resizable(napi_env env, napi_value buffer) {
   return yes;
 }
 
-// newBatch(memory, capacity, table, owner): table has 2 * capacity cells, or with addresses (inet.c) those and
-// ADDRESS_CELLS * capacity more; the batch lives as long as owner.
+// newBatch(memory, capacity, table, owner): table has 2 * capacity cells, with addresses (inet.c) ADDRESS_CELLS *
+// capacity more, and two in the end; the batch lives as long as owner.
 napi_value fn_new_batch(napi_env env, napi_callback_info info) {
   ARGUMENTS(4);
   uint8_t *data;
@@ -91,8 +91,8 @@ napi_value fn_new_batch(napi_env env, napi_callback_info info) {
       napi_get_typedarray_info(env, argv[2], &type, &cells, (void **)&cells_data, &table, NULL) != napi_ok ||
       type != napi_uint32_array || napi_is_arraybuffer(env, table, &is) != napi_ok || is)
     return type_error(env, "table", "a Uint32Array on a SharedArrayBuffer");
-  bool addressed = cells == (2 + ADDRESS_CELLS) * (size_t)capacity;
-  if (!addressed && cells != 2 * (size_t)capacity) return range_error(env, "table", "has the wrong length");
+  bool addressed = cells == (2 + ADDRESS_CELLS) * (size_t)capacity + 2;
+  if (!addressed && cells != 2 * (size_t)capacity + 2) return range_error(env, "table", "has the wrong length");
   napi_valuetype owner;
   if (napi_typeof(env, argv[3], &owner) != napi_ok || owner != napi_object)
     return type_error(env, "owner", "an object");
@@ -104,6 +104,8 @@ napi_value fn_new_batch(napi_env env, napi_callback_info info) {
   b->offs = cells_data;
   b->lens = cells_data + capacity;
   b->addresses = addressed ? cells_data + 2 * (size_t)capacity : NULL;
+  b->used = cells_data + cells - 2;
+  b->sent = cells_data + cells - 1;
   if (napi_create_reference(env, slab, 1, &b->slab_ref) != napi_ok ||
       napi_create_reference(env, table, 1, &b->table_ref) != napi_ok ||
       napi_add_finalizer(env, argv[3], b, on_owner_gone, NULL, NULL) != napi_ok) {
@@ -215,6 +217,13 @@ bool get_transmit(napi_env env, napi_callback_info info, struct transmit *t) {
   return true;
 }
 
+napi_value sent_or_error(napi_env env, const struct transmit *t, ssize_t n) {
+  size_t bytes = 0;
+  for (ssize_t i = 0; i < n; i++) bytes += t->b->tx_iov[i].iov_len;
+  *t->b->sent = (uint32_t)bytes;
+  return count_or_error(env, n);
+}
+
 napi_value fn_send(napi_env env, napi_callback_info info) {
   struct transmit t;
   if (!get_transmit(env, info, &t)) return NULL;
@@ -222,7 +231,7 @@ napi_value fn_send(napi_env env, napi_callback_info info) {
   int n;
   do n = sendmmsg(t.fd, t.b->tx_msg, t.count, MSG_DONTWAIT | MSG_NOSIGNAL);
   while (n < 0 && errno == EINTR);
-  return count_or_error(env, n);
+  return sent_or_error(env, &t, n);
 }
 
 napi_value fn_write_frames(napi_env env, napi_callback_info info) {
@@ -236,7 +245,7 @@ napi_value fn_write_frames(napi_env env, napi_callback_info info) {
     if (rc < 0) break;
     n++;
   }
-  return n == 0 && t.count > 0 ? count_or_error(env, -1) : number(env, n);
+  return sent_or_error(env, &t, n == 0 && t.count > 0 ? -1 : (ssize_t)n);
 }
 
 napi_value fn_write_stream(napi_env env, napi_callback_info info) {

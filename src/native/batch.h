@@ -14,7 +14,9 @@ struct batch {
   size_t size;
   uint32_t *offs;       // the table: `capacity` offsets,
   uint32_t *lens;       // then as many lengths,
-  uint32_t *addresses;  // then as many addresses, or NULL
+  uint32_t *addresses;  // then as many addresses, or NULL,
+  uint32_t *used;       // then how many slots a queue has in use,
+  uint32_t *sent;       // and how many bytes the last send took
   napi_ref slab_ref;
   napi_ref table_ref;
   size_t rx_base;  // how rx_iov is laid out at present, for the first rx_laid slots
@@ -50,6 +52,9 @@ struct batch *get_batch(napi_env env, struct state *st, napi_value v);
 // False: an exception was thrown.
 bool get_receive(napi_env env, napi_callback_info info, struct receive *r);
 bool get_transmit(napi_env env, napi_callback_info info, struct transmit *t);
+
+// The result of a send that took `n` frames, or failed; the bytes it took are noted in the batch.
+napi_value sent_or_error(napi_env env, const struct transmit *t, ssize_t n);
 
 // One's complement sum of `len` bytes, in memory order: what it is added to or stored as needs no swapping.
 uint16_t sum_bytes(const uint8_t *p, size_t len);

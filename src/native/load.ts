@@ -39,6 +39,8 @@ export interface Addon {
   newBatch(memory: Uint8Array, capacity: number, table: Uint32Array, owner: object): number;
   recv(fd: number, batch: number, base: number, stride: number, max: number): number;
   send(fd: number, batch: number, start: number, count: number): number;
+  newForwarder(ports: number, words: Int32Array, sums: Float64Array, stations: Int32Array, owner: object): number;
+  forward(forwarder: number, port: number, batch: number, start: number, count: number): number;
   recvFrom(fd: number, batch: number, base: number, stride: number, max: number): number;
   sendTo(fd: number, batch: number, start: number, count: number): number;
   recvError(fd: number, record: Int32Array): number;

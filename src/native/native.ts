@@ -8,15 +8,13 @@
 // cannot be forged or outlive its object; the functions around the addon's do little but read them, and V8 inlines those.
 
 import { VdeError } from '../core/errors.ts';
+import type { Forwarder, ForwardTable } from '../core/forward-table.ts';
+import type { FrameSlots, QueueSlots } from '../core/frame.ts';
 import { systemError } from './errno.ts';
 import { type Addon, type Loaded, load } from './load.ts';
 
 /** Frames of one receive or send call: offsets into the memory the batch was made for, and lengths. */
-export interface Batch {
-  readonly capacity: number;
-  readonly offs: Uint32Array;
-  readonly lens: Uint32Array;
-}
+export type Batch = QueueSlots;
 
 /**
  * A batch whose slots have addresses too: ADDRESS_CELLS words each in `addresses`, from `i * ADDRESS_CELLS`:
@@ -170,6 +168,10 @@ export interface NativeApi {
   /** Reads up to `len` bytes of a stream to `base` in the batch's memory; 0 is its end, -EAGAIN that none wait. */
   readStream(fd: number, batch: Batch, base: number, len: number): number;
 
+  // ---- forwarding
+  /** Makes a forwarder that works by a table and the cells of a station table (core/forward-table.ts). */
+  newForwarder(table: ForwardTable, stations: Int32Array): Forwarder;
+
   // ---- network interfaces
   /** A packet socket (AF_PACKET) bound to the interface `index`; the descriptor, or -errno (-EPERM: no CAP_NET_RAW). */
   packet(index: number, promiscuous: boolean): number;
@@ -250,6 +252,7 @@ class SlabBatch implements AddressedBatch {
   readonly offs: Uint32Array;
   readonly lens: Uint32Array;
   readonly addresses: Int32Array;
+  readonly used: Uint32Array;
   readonly #id: number;
   readonly #memory: Uint8Array;
 
@@ -258,12 +261,14 @@ class SlabBatch implements AddressedBatch {
     if (!(Number.isInteger(capacity) && capacity >= 1 && capacity <= MAX_BATCH))
       throw new RangeError(`capacity must be 1 to ${MAX_BATCH}`);
     // Shared memory cannot be detached, so the addon may keep its address.
-    const cells = capacity * (addressed ? 2 + ADDRESS_CELLS : 2);
+    const cells = capacity * (addressed ? 2 + ADDRESS_CELLS : 2) + 2;
     const table = new Uint32Array(new SharedArrayBuffer(cells * Uint32Array.BYTES_PER_ELEMENT));
     this.capacity = capacity;
     this.offs = table.subarray(0, capacity);
     this.lens = table.subarray(capacity, 2 * capacity);
-    this.addresses = new Int32Array(table.buffer, 2 * capacity * Uint32Array.BYTES_PER_ELEMENT);
+    const { BYTES_PER_ELEMENT } = Uint32Array;
+    this.addresses = new Int32Array(table.buffer, 2 * capacity * BYTES_PER_ELEMENT, cells - 2 - 2 * capacity);
+    this.used = table.subarray(cells - 2);
     this.#id = addon.newBatch(memory, capacity, table, this);
     this.#memory = new Uint8Array(memory.buffer, memory.byteOffset, memory.byteLength);
   }
@@ -273,6 +278,29 @@ class SlabBatch implements AddressedBatch {
     const own = batch as SlabBatch;
     if (own.#memory.length === 0) throw new TypeError('the memory of the batch was detached');
     return own.#id;
+  }
+
+  /** The id, or -1 for slots that are none of a batch. */
+  static idOf(slots: FrameSlots): number {
+    return #id in slots ? SlabBatch.id(slots as Batch) : -1;
+  }
+}
+
+class TableForwarder implements Forwarder {
+  private readonly addon: Addon;
+  readonly #id: number;
+
+  constructor(addon: Addon, table: ForwardTable, stations: Int32Array) {
+    this.addon = addon;
+    this.#id = addon.newForwarder(table.ports, table.words, table.sums, stations, this);
+  }
+
+  idOf(slots: FrameSlots): number {
+    return SlabBatch.idOf(slots);
+  }
+
+  forward(port: number, batch: FrameSlots, start: number, count: number): number {
+    return this.addon.forward(this.#id, port, SlabBatch.id(batch as Batch), start, count);
   }
 }
 
@@ -347,6 +375,8 @@ const faceOf = (addon: Addon): NativeApi => ({
   readStream: (fd, batch, base, len) => addon.readStream(fd, SlabBatch.id(batch), base, len),
   recvPackets: (fd, batch, base, stride, max) => addon.recvPackets(fd, SlabBatch.id(batch), base, stride, max),
   sendPackets: (fd, batch, start, count) => addon.sendPackets(fd, SlabBatch.id(batch), start, count),
+
+  newForwarder: (table, stations) => new TableForwarder(addon, table, stations),
 
   poll: (fd, events, ready) => new Watch(addon, fd, events, ready),
   pollModify: (poll, events) => Watch.modify(addon, poll, events),

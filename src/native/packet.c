@@ -126,5 +126,5 @@ napi_value fn_send_packets(napi_env env, napi_callback_info info) {
   do n = sendmmsg(t.fd, messages, count, MSG_DONTWAIT | MSG_NOSIGNAL);
   while (n < 0 && errno == EINTR);
   // A full queue of the device is told as ENOBUFS; there is nothing to wait for.
-  return count_or_error(env, n);
+  return sent_or_error(env, &t, n);
 }

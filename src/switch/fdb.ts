@@ -20,6 +20,8 @@
 //
 // Time is counted in ticks of FDB_TICK_MS, a 32-bit number: 6.8 years.
 
+import { randomFillSync } from 'node:crypto';
+
 /** Milliseconds in one tick of the table's time. */
 export const FDB_TICK_MS = 100;
 
@@ -78,13 +80,15 @@ export class Fdb {
   onRemove: FdbRemoval | null = null;
   private table: Int32Array;
   private mask: number;
-  private readonly seedHi: number;
-  private readonly seedLo: number;
+  /** Seeds of the hash. */
+  readonly seedHi: number;
+  readonly seedLo: number;
   private maxEntries: number;
   private readonly portShare: number;
   private perPort: Int32Array;
   private share: Int32Array;
-  private ageTicks = 0;
+  /** Entries not heard for longer are too old, ticks. */
+  ageTicks = 0;
   private persistenceTicks = 0;
   private entries = 0;
   private cursor = 0;
@@ -93,9 +97,9 @@ export class Fdb {
     this.maxEntries = bounded(options.maxEntries ?? 8192);
     this.portShare = options.portShare ?? 1024;
     const slots = slotsFor(this.maxEntries);
-    this.table = new Int32Array(slots * WORDS);
+    this.table = newTable(slots);
     this.mask = slots - 1;
-    const seed = options.seed ?? crypto.getRandomValues(new Int32Array(2));
+    const seed = options.seed ?? randomFillSync(new Int32Array(2));
     this.seedHi = seed[0]! | 0;
     this.seedLo = seed[1]! | 0;
     this.perPort = new Int32Array(options.ports);
@@ -114,7 +118,7 @@ export class Fdb {
     for (let port = 0; port < this.perPort.length; port++) this.flushPort(port);
     this.maxEntries = bounded(maxEntries);
     const slots = slotsFor(this.maxEntries);
-    this.table = new Int32Array(slots * WORDS);
+    this.table = newTable(slots);
     this.mask = slots - 1;
     this.cursor = 0;
   }
@@ -127,6 +131,16 @@ export class Fdb {
     share.set(this.share.subarray(0, ports));
     this.perPort = perPort;
     this.share = share;
+  }
+
+  /** The table itself: another one after `resize`. */
+  get cells(): Int32Array {
+    return this.table;
+  }
+
+  /** True when the port may have no more stations. */
+  isFull(port: number): boolean {
+    return this.entries >= this.maxEntries || this.perPort[port]! >= this.share[port]!;
   }
 
   /** Number of entries, those included that are too old and not removed yet. */
@@ -211,7 +225,7 @@ export class Fdb {
       this.remove(w);
       w = this.find(hi, lo);
     }
-    if (w < 0 || this.entries >= this.maxEntries || this.perPort[port]! >= this.share[port]!) return Learn.Full;
+    if (w < 0 || this.isFull(port)) return Learn.Full;
     table[w] = hi;
     table[w + 1] = lo;
     table[w + 2] = port + 1;
@@ -258,8 +272,7 @@ export class Fdb {
 
   /** Forgets all stations of a port, static ones included. */
   flushPort(port: number): void {
-    if (this.perPort[port] === 0) return;
-    for (let slot = 0; slot <= this.mask; slot++) {
+    for (let slot = 0; slot <= this.mask && this.perPort[port]! > 0; slot++) {
       const w = slot * WORDS;
       while (this.table[w + 2] === port + 1) this.remove(w);
     }
@@ -360,6 +373,9 @@ export class Fdb {
 }
 
 const bounded = (entries: number): number => Math.min(Math.max(entries, 1), 1 << 20);
+
+/** Cells of a table, where native code may read them too (core/forward-table.ts). */
+const newTable = (slots: number): Int32Array => new Int32Array(new SharedArrayBuffer(slots * WORDS * 4));
 
 /** A power of two, at least twice the number of entries. */
 function slotsFor(entries: number): number {

@@ -5,7 +5,7 @@
 // its counters and its settings.
 
 import { type DropCounters, newDropCounters } from '../core/drop.ts';
-import type { FrameSink, Link } from '../core/frame.ts';
+import type { FrameSink, FrameSlots, Link } from '../core/frame.ts';
 import type { Member } from './vlan-table.ts';
 
 /** Bits of `Port.screens`: what the general path does with the port's incoming frames. */
@@ -87,6 +87,7 @@ export class Port {
 /** What the switch offers its endpoints. */
 export interface Ingress {
   input(port: Port, b: Uint8Array, off: number, len: number): void;
+  take(port: Port, batch: FrameSlots, start: number, count: number): number;
   flush(): void;
 }
 
@@ -113,6 +114,10 @@ export class Endpoint implements FrameSink {
 
   frame(b: Uint8Array, off: number, len: number): void {
     if (this.ingress !== null) this.ingress.input(this.port, b, off, len);
+  }
+
+  take(batch: FrameSlots, start: number, count: number): number {
+    return this.ingress === null ? start : this.ingress.take(this.port, batch, start, count);
   }
 
   flush(): void {

@@ -21,7 +21,7 @@ export interface BridgeId {
 export interface TreeHost {
   readonly bridge: BridgeId;
   readonly wheel: TimerWheel;
-  vlanList(): Vlan[];
+  vlanList(): readonly Vlan[];
   /** The VLAN of an id, or null. */
   vlanOf(id: number): Vlan | null;
   setState(member: Member, state: PortState): void;

@@ -96,7 +96,11 @@ export interface VlanListener {
 }
 
 export class VlanTable {
+  /** Hears of each change of a membership or its state. */
+  onChange: (() => void) | null = null;
   private readonly table: (Vlan | null)[] = new Array<Vlan | null>(MAX_VLAN + 1).fill(null);
+  /** Those of the table, by id. */
+  private vlans: readonly Vlan[] = [];
   /** VLAN 0, of which every new port is an untagged member. */
   readonly initial: Vlan;
   private readonly listener: VlanListener;
@@ -107,7 +111,7 @@ export class VlanTable {
     this.listener = listener;
     this.portOf = portOf;
     this.initial = new Vlan(0);
-    this.table[0] = this.initial;
+    this.put(0, this.initial);
   }
 
   /** The VLAN of an id, or null when there is none. Any integer. */
@@ -116,8 +120,8 @@ export class VlanTable {
   }
 
   /** All VLANs by id. */
-  list(): Vlan[] {
-    return this.table.filter((vlan) => vlan !== null);
+  list(): readonly Vlan[] {
+    return this.vlans;
   }
 
   /** Makes a VLAN without members. EINVAL: not 1 to 4093; EEXIST. */
@@ -125,7 +129,7 @@ export class VlanTable {
     if (!Number.isInteger(id) || id < 1 || id > MAX_VLAN) return 'EINVAL';
     if (this.table[id] !== null) return 'EEXIST';
     const vlan = new Vlan(id);
-    this.table[id] = vlan;
+    this.put(id, vlan);
     this.listener.vlanCreated(vlan);
     return null;
   }
@@ -135,7 +139,7 @@ export class VlanTable {
     const vlan = this.get(id);
     if (vlan === null) return this.inRange(id) ? 'ENXIO' : 'EINVAL';
     if (vlan.size > 0 || id === 0) return 'EADDRINUSE';
-    this.table[id] = null;
+    this.put(id, null);
     this.listener.vlanRemoved(vlan);
     return null;
   }
@@ -209,6 +213,7 @@ export class VlanTable {
   /** Gives a member a state, and takes it into the list of those that frames are flooded to, or off it. */
   setState(member: Member, state: PortState): void {
     member.state = state;
+    this.onChange?.();
     const { vlan } = member;
     if (state !== PortState.Forwarding) this.dropFromFlood(member);
     else if (member.port.active && !member.port.disabled && !vlan.flood.includes(member)) {
@@ -234,8 +239,14 @@ export class VlanTable {
     }));
   }
 
+  private put(id: number, vlan: Vlan | null): void {
+    this.table[id] = vlan;
+    this.vlans = this.table.filter((each) => each !== null);
+  }
+
   private enter(port: Port, vlan: Vlan, tagged: boolean): void {
     const member = new Member(port, vlan, tagged);
+    this.onChange?.();
     while (vlan.members.length <= port.number) vlan.members.push(null);
     vlan.members[port.number] = member;
     vlan.size++;
@@ -249,6 +260,7 @@ export class VlanTable {
   private leave(member: Member): void {
     const { port, vlan } = member;
     vlan.members[port.number] = null;
+    this.onChange?.();
     vlan.size--;
     if (member.tagged) port.trunked--;
     else port.native = null;
@@ -261,6 +273,7 @@ export class VlanTable {
     const at = vlan.flood.indexOf(member);
     if (at < 0) return;
     vlan.flood.splice(at, 1);
+    this.onChange?.();
     if (member.tagged) vlan.trunks--;
   }
 

@@ -5,6 +5,7 @@
 // Bounds: 1024 entries for each IP version, 64 for each port; beyond them nothing new is bound. Look-ups touch a hash
 // table under a secret key and cost the same whatever is in it.
 
+import { randomFillSync } from 'node:crypto';
 import { MAPPED } from '../../core/address.ts';
 import type { Clock } from '../../core/clock.ts';
 import { TupleTable } from '../../core/tuple-table.ts';
@@ -50,7 +51,7 @@ export class BindingTable {
   private readonly counts = { ipv4: 0, ipv6: 0 };
 
   constructor(clock: Clock) {
-    const [k0, k1] = crypto.getRandomValues(new Int32Array(2));
+    const [k0, k1] = randomFillSync(new Int32Array(2));
     this.clock = clock;
     this.table = new TupleTable(k0!, k1!);
   }
