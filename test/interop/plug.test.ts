@@ -327,7 +327,7 @@ for (const kind of ['debian', 'embedded'] as const) {
       const guest = await lab.addGuest(false);
       await guest.join(lab.ctl, words(lab.ctl));
       t.regex(await guest.dhcp(), /^10\.0\.2\.\d+\/24$/);
-      t.is((await guest.run(['ping', '-n', '-c', '2', '-i', '0.2', '-W', '2', '10.0.2.2'])).code, 0);
+      t.is((await guest.run(['ping', '-n', '-c', '2', '-i', '0.2', '-W', '15', '10.0.2.2'])).code, 0);
       await guest.leave();
       t.not((await guest.run(['ip', 'link', 'show', 'tap0'])).code, 0, 'the interface is gone');
     });

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
+import { listens } from './lab/listens.ts';
 import { PROJECT } from './lab/namespace.ts';
 import { Child, isRunning, processesOf, run, until } from './lab/process.ts';
 import { interopTest } from './lab/suite.ts';
@@ -57,7 +58,8 @@ for (const [i, { title, argv }] of SWITCHES.entries()) {
 
 interopTest('vdeq: hubs, exit status, signals and descriptors', ['vde_switch', 'qemu-system-x86_64'], async (t) => {
   const ctl = join(dir, 'hub.ctl');
-  start('vde_switch', '-s', ctl, '-M', join(dir, 'hub.mgmt'));
+  start('vde_switch', '-s', ctl);
+  await until(() => listens(join(ctl, 'ctl')), 10_000, 'the switch listens');
   const show = ['-net', 'nic', '-net', `vde,sock=${ctl}`, '-net', `vde,sock=${ctl}`, '-monitor', 'stdio'];
   const hub = await run(dir, [...ours('vdeq'), 'qemu-system-x86_64', ...STOPPED, ...show], {
     input: 'info network\nquit\n',

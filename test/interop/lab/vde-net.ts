@@ -9,6 +9,7 @@ import { FrameMemory, type Link } from '../../../src/core/frame.ts';
 import { TimerWheel } from '../../../src/core/timer-wheel.ts';
 import { VdeClient, VdeServer } from '../../../src/link/index.ts';
 import { portAllocator, Switch } from '../../../src/switch/index.ts';
+import { listens } from './listens.ts';
 import { Child, processesOf, until } from './process.ts';
 
 const BANNER_END = /vde\$ $/;
@@ -205,15 +206,4 @@ export class VdeNet {
     this.links.push(link);
     return link;
   }
-}
-
-function listens(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    socket.on('error', () => resolve(false));
-    socket.on('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-  });
 }
