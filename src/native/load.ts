@@ -7,7 +7,7 @@ import { arch, platform } from 'node:process';
 import { fileURLToPath } from 'node:url';
 
 /** Must equal ABI in addon.c; a binary of another one is refused. */
-const ABI = 4;
+const ABI = 5;
 
 /** What addon.c exports. Batches and watches are ids here; native.ts gives them objects. */
 export interface Addon {
@@ -41,6 +41,7 @@ export interface Addon {
   pipe(ends: Int32Array): number;
   pipeSize(fd: number, size: number): number;
   ownGroup(): number;
+  exec(argv: readonly string[], fds: Int32Array): number;
   packet(index: number, promiscuous: boolean): number;
   recvPackets(fd: number, batch: number, base: number, stride: number, max: number): number;
   sendPackets(fd: number, batch: number, start: number, count: number): number;
