@@ -67,6 +67,8 @@ interopTest("vde_l3: stations on two of Debian's switches, shaping, a switch tha
   const trace = await left.run(['ping', '-n', '-c', '1', '-W', '15', '-t', '1', '10.1.0.10']);
   t.regex(trace.stdout, /From 10\.0\.0\.1 .*Time to live exceeded/);
   t.regex((await left.run(['ping', '-n', '-c', '1', '-W', '15', '10.9.0.1'])).stdout, /10\.0\.0\.1 .*Net Unreachable/);
+  const nobody = await left.run(['ping', '-n', '-c', '1', '-W', '15', '10.1.0.200']);
+  t.regex(nobody.stdout, /10\.0\.0\.1 .*Host Unreachable/);
   await until(() => pings(left, '10.1.0.1'), 5000, 'the other address of the router');
   const large = await left.run(['ping', '-n', '-c', '1', '-W', '15', '-s', '4000', '10.1.0.10']);
   t.is(large.code, 0, 'fragments of stations cross');
