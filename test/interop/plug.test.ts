@@ -57,6 +57,25 @@ test("streams of random lengths at full speed stay in step with Debian's reader,
   t.true(readFileSync(out).equals(Buffer.concat(frames.map(framed))));
 });
 
+test("port, description, mode and group are what Debian's switch sees", async (t, bench) => {
+  const [one, two] = [bench.path('one'), await bench.switch('two')];
+  bench.start(['vde_switch', '-s', one, '-M', bench.path('mgmt')]);
+  await until(() => listens(bench.path('mgmt')), 5000, 'the console');
+  const access = ['--port', '5', '-m', '600', '-g', '0', '--port2', '6', '-D', 'text: of mine'];
+  bench.start([...PLUG, ...access, one, two], { SSH_CLIENT: '192.0.2.7 5000 22' });
+  const seen = async (): Promise<string> => {
+    const ask = bench.start([...ours('unixcmd'), '-s', bench.path('mgmt'), 'port/print', '5']);
+    await ask.exited;
+    return ask.stdout;
+  };
+  await until(async () => / text: of mine user=\w+ pid=\d+ SSH=192\.0\.2\.7$/m.test(await seen()), 8000, 'the port');
+  t.true(readdirSync(one).some((name) => name.startsWith('005.')));
+  await until(() => readdirSync(two).some((name) => name.startsWith('006.')), 8000, 'the port of the second switch');
+  const refused = bench.start([...PLUG, '-g', 'nosuchgroup', one]);
+  t.is((await refused.exited).code, 1);
+  t.regex(refused.stderr, /nosuchgroup/);
+});
+
 test('standard input: headers and frames cut anywhere; its end ends the plug with 0', async (t, bench) => {
   const one = await bench.switch('one');
   const station = await bench.station(one);
