@@ -5,6 +5,7 @@ import { VdeError } from '../core/errors.ts';
 import type { Link } from '../core/frame.ts';
 import { openPlug, PLUG_MTU, type PlugOptions, type PlugStream, plugStream } from '../link/index.ts';
 import type { Log } from './log.ts';
+import { NODE_SCHEMES } from './node-schemes.ts';
 
 export interface CableEnd {
   readonly link: Link;
@@ -32,6 +33,7 @@ export async function openEnd(text: string, options: PlugOptions, log: Log): Pro
   const { link, ended } = await openPlug(text, {
     ...options,
     rejoin: true,
+    schemes: NODE_SCHEMES,
     onState: (up) => log.warn(up ? `joined ${name} again` : `lost ${name}; waiting for it`),
   });
   name = link.name;

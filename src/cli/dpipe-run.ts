@@ -77,6 +77,11 @@ export class Commands {
     });
   }
 
+  /** False when one could not be started, which ends the others. */
+  get started(): boolean {
+    return this.children.every((child) => child.pid !== undefined);
+  }
+
   /** Pid of the last command; 0 when it was not started. */
   get lastPid(): number {
     return this.children.at(-1)?.pid ?? 0;

@@ -88,17 +88,7 @@ async function run(config: DpipeConfig, channel: { ready(): boolean } | null): P
     return;
   }
   for (const signal of held) commands.stop(signal);
-  if (channel !== null) await settle(channel, commands.ended);
+  if (commands.started) channel?.ready();
   process.exitCode = await commands.ended;
   removeFiles();
-}
-
-/** Reports readiness once the commands have had the time to fail to start, unless they did. */
-async function settle(channel: { ready(): boolean }, ended: Promise<number>): Promise<void> {
-  let over = false;
-  void ended.then(() => {
-    over = true;
-  });
-  for (let turns = 0; turns < 10 && !over; turns++) await new Promise((done) => setImmediate(done));
-  if (!over) channel.ready();
 }

@@ -94,7 +94,7 @@ function access(parsed: ParsedCommand, suffix: '' | '2'): PlugAccess {
 /** An address whose path, if it is one, does not depend on the working directory. */
 export function absoluteAddress(address: string, cwd: string): string {
   if (address === '' || address === '-') return address; // the default switch; standard input and output
-  const [, scheme = '', rest = ''] = /^((?:vde|ptp):\/\/)?(.*)$/s.exec(address)!;
+  const [, scheme = '', rest = ''] = /^((?:vde|ptp|switch|hub|multi|bonding):\/\/)?(.*)$/s.exec(address)!;
   if (scheme === '' && address.includes('://')) return address;
   return rest === '' || rest.startsWith('[') ? address : `${scheme}${resolve(cwd, rest)}`;
 }

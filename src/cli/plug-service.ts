@@ -8,6 +8,7 @@ import { VdeError } from '../core/errors.ts';
 import { FrameMemory } from '../core/frame.ts';
 import { CommandPlug, joinLinks, openPlug, PLUG_MTU, type Plug, type PlugStream, plugStream } from '../link/index.ts';
 import type { Log } from './log.ts';
+import { NODE_SCHEMES } from './node-schemes.ts';
 import type { Closable } from './run-service.ts';
 
 /** How to join a switch when the address is that of one. */
@@ -69,6 +70,7 @@ async function openEnd(end: CableEnd, options: CableOptions, memory: FrameMemory
     description: options.description,
     rejoin: options.reconnect,
     stderr,
+    schemes: NODE_SCHEMES,
     ...(port === null ? {} : { port }),
     ...(group === null ? {} : { group }),
     ...(mode === null ? {} : { mode }),

@@ -3,6 +3,7 @@
 import type { OptionSpec } from './options.ts';
 
 export const PROCESS = 'Process';
+export const SWITCH = 'Switch';
 const HELP = 'Help';
 const CONSOLE = 'Management';
 
@@ -63,10 +64,44 @@ export const RECONNECT: OptionSpec = {
   long: ['reconnect'],
   added: true,
   argument: { kind: 'none' },
-  group: 'Switch',
+  group: SWITCH,
   help: 'join the switch again when it has gone and come back',
   details: 'Tried for ever, every 5 seconds at least. Without it the command ends with the switch, with status 0.',
 };
+
+/**
+ * How a plug joins its switch.
+ *
+ * @param mode  long name of the permissions, which the originals call differently
+ */
+export const portAccess = (mode: 'mod' | 'mode'): readonly OptionSpec[] => [
+  {
+    key: 'port',
+    short: ['p'],
+    long: ['port'],
+    argument: { kind: 'required', name: 'N' },
+    group: SWITCH,
+    help: 'port of the switch to take',
+    defaultText: 'any free one',
+  },
+  {
+    key: 'group',
+    short: ['g'],
+    long: ['group'],
+    argument: { kind: 'required', name: 'GROUP' },
+    group: SWITCH,
+    help: 'group of the socket made for the switch',
+  },
+  {
+    key: 'mode',
+    short: ['m'],
+    long: [mode],
+    argument: { kind: 'required', name: 'OCTAL' },
+    group: SWITCH,
+    help: 'permissions of that socket',
+    defaultText: '700',
+  },
+];
 
 /** @param letter  one-letter name of --version where the command has that free */
 export const helpOptions = (letter: 'v' | 'V' | null = null): readonly OptionSpec[] => [

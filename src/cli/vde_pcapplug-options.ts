@@ -1,9 +1,8 @@
 // vde_pcapplug's options: the classic ones, and ours.
 
 import { COMMON_EXIT_STATUS, type CommandSpec } from './options.ts';
-import { DAEMON, helpOptions, LOG, pidfileOption, QUIET, VERBOSE } from './shared-options.ts';
+import { DAEMON, helpOptions, LOG, pidfileOption, portAccess, QUIET, SWITCH, VERBOSE } from './shared-options.ts';
 
-const SWITCH = 'Switch';
 const INTERFACE = 'Interface';
 
 export const VDE_PCAPPLUG: CommandSpec = {
@@ -30,32 +29,7 @@ export const VDE_PCAPPLUG: CommandSpec = {
         'A control directory, a vde://, vxlan:// or vxvde:// address, or `-` for frames on standard input and output.',
       defaultText: '/var/run/vde.ctl or /tmp/vde.ctl',
     },
-    {
-      key: 'port',
-      short: ['p'],
-      long: ['port'],
-      argument: { kind: 'required', name: 'N' },
-      group: SWITCH,
-      help: 'port of the switch to take',
-      defaultText: 'any free one',
-    },
-    {
-      key: 'group',
-      short: ['g'],
-      long: ['group'],
-      argument: { kind: 'required', name: 'GROUP' },
-      group: SWITCH,
-      help: 'group of our socket',
-    },
-    {
-      key: 'mode',
-      short: ['m'],
-      long: ['mod'],
-      argument: { kind: 'required', name: 'OCTAL' },
-      group: SWITCH,
-      help: 'permissions of our socket',
-      defaultText: '700',
-    },
+    ...portAccess('mod'),
     {
       key: 'noPromisc',
       short: [],

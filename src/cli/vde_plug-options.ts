@@ -51,6 +51,10 @@ export const VDE_PLUG: CommandSpec = {
       'standard input and output carry the stream.',
     'In the stream each frame stands behind its length, two bytes in network order. The plug ends with status 0 when the ' +
       'stream, the switch or the other network ends.',
+    'URLs: vde://DIR[PORT], tap://NAME, udp://[A:]PORT->B:PORT, vxlan:// and vxvde://GROUP/vni=N, ptp://PATH, ' +
+      'cmd://COMMAND, seqpacket://FD, null://; and nodes that other plugs join at a directory made here: switch://DIR, ' +
+      'hub://DIR, multi://DIR (what this end sends goes to all, what they send to this end) and bonding://DIR (what this ' +
+      'end sends goes to one after the other).',
     'Installed as a login shell it lets the user of ssh do nothing but `vde_plug`, from and to the default switch.',
   ],
   positionals: [

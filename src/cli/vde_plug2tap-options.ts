@@ -1,9 +1,7 @@
 // vde_plug2tap's options: those of vde2, and ours.
 
 import { COMMON_EXIT_STATUS, type CommandSpec } from './options.ts';
-import { DAEMON, helpOptions, pidfileOption, QUIET, RECONNECT, VERBOSE } from './shared-options.ts';
-
-const SWITCH = 'Switch';
+import { DAEMON, helpOptions, pidfileOption, portAccess, QUIET, RECONNECT, SWITCH, VERBOSE } from './shared-options.ts';
 
 export const VDE_PLUG2TAP: CommandSpec = {
   name: 'vde_plug2tap',
@@ -27,32 +25,7 @@ export const VDE_PLUG2TAP: CommandSpec = {
       details: '`-` stands for a plug stream on standard input and output.',
       defaultText: 'the default switch',
     },
-    {
-      key: 'port',
-      short: ['p'],
-      long: ['port'],
-      argument: { kind: 'required', name: 'N' },
-      group: SWITCH,
-      help: 'port of the switch to take',
-      defaultText: 'any free one',
-    },
-    {
-      key: 'group',
-      short: ['g'],
-      long: ['group'],
-      argument: { kind: 'required', name: 'GROUP' },
-      group: SWITCH,
-      help: 'group of the socket made for the switch',
-    },
-    {
-      key: 'mode',
-      short: ['m'],
-      long: ['mode'],
-      argument: { kind: 'required', name: 'OCTAL' },
-      group: SWITCH,
-      help: 'permissions of that socket',
-      defaultText: '700',
-    },
+    ...portAccess('mode'),
     RECONNECT,
     DAEMON,
     pidfileOption('P'),

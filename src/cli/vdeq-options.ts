@@ -61,7 +61,7 @@ function spec(name: string, program: string, usage: string, positionals: readonl
     positionals,
     options: OPTIONS,
     exitStatus: [
-      { status: 0, what: 'as QEMU; 128 and the number of the signal when it was killed by one' },
+      { status: 0, what: 'as QEMU, which takes the place of this process' },
       { status: 2, what: 'the command line makes no sense, or has no counterpart in QEMU' },
       { status: 126, what: 'QEMU could not be started' },
       { status: 127, what: 'there is no such program' },

@@ -1,10 +1,13 @@
-// The commands vdeq, vdeqemu and vdekvm: QEMU with a rewritten command line, in place of this process as far as anybody
-// can tell: standard streams and named descriptors are its own, signals go through, its end is ours.
+// The commands vdeq, vdeqemu and vdekvm: QEMU with a rewritten command line, in the place of this process: it has the pid,
+// the terminal, the standard streams and the descriptors that its command line names. Without the native addon it is a
+// child instead, as near to that as can be: signals go through, its end is ours.
 
 import { type StdioOptions, spawn } from 'node:child_process';
-import { accessSync, constants, fstatSync } from 'node:fs';
+import { accessSync, constants, fstatSync, writeSync } from 'node:fs';
 import { constants as osConstants } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { errnoName } from '../native/errno.ts';
+import { native, nativeProblem } from '../native/native.ts';
 import { readCommandLine } from './command-line.ts';
 import { type CommandSpec, optionNames } from './options.ts';
 import { printable } from './stdio.ts';
@@ -48,8 +51,10 @@ export async function main(spec: CommandSpec, words: readonly string[]): Promise
   const text = printable(run.argv.map(quoted).join(' '));
   if (run.dryRun) process.stdout.write(`${text}\n`);
   else {
-    if (run.verbose) process.stderr.write(`${spec.name}: ${text}\n`);
-    start(spec.name, run.argv);
+    // Not by process.stderr, which would leave a pipe non-blocking for the program that gets it.
+    if (run.verbose) writeSync(2, `${spec.name}: ${text}\n`);
+    if (nativeProblem() === null) become(spec.name, run.argv);
+    else start(spec.name, run.argv);
   }
 }
 
@@ -89,6 +94,19 @@ function onPath(name: string): boolean {
   });
 }
 
+/** Makes the process the program. */
+function become(name: string, argv: readonly string[]): void {
+  const status = native().exec(argv, Int32Array.from(descriptorsOf(argv.slice(1))));
+  notStarted(name, argv[0]!, errnoName(status));
+}
+
+function notStarted(name: string, program: string, code: string | undefined): never {
+  const none = code === 'ENOENT';
+  const hint = none ? 'there is no such program; is QEMU installed?' : code;
+  process.stderr.write(`${name}: cannot start ${printable(program)}: ${hint}\n`);
+  process.exit(none ? EXIT_NO_PROGRAM : EXIT_NOT_STARTED);
+}
+
 function start(name: string, argv: readonly string[]): void {
   const [program = '', ...words] = argv;
   const child = spawn(program, words, { stdio: inherited(descriptorsOf(words)) });
@@ -98,12 +116,7 @@ function start(name: string, argv: readonly string[]): void {
       if (!terminal || !FROM_TERMINAL.includes(signal)) child.kill(signal);
     });
   }
-  child.once('error', (error: NodeJS.ErrnoException) => {
-    const none = error.code === 'ENOENT';
-    const hint = none ? 'there is no such program; is QEMU installed?' : error.code;
-    process.stderr.write(`${name}: cannot start ${printable(program)}: ${hint}\n`);
-    process.exit(none ? EXIT_NO_PROGRAM : EXIT_NOT_STARTED);
-  });
+  child.once('error', (error: NodeJS.ErrnoException) => notStarted(name, program, error.code));
   child.once('exit', (code, signal) => {
     process.exit(code ?? EXIT_SIGNAL + (osConstants.signals[signal ?? 'SIGKILL'] ?? 0));
   });

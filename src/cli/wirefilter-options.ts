@@ -71,7 +71,7 @@ export const WIREFILTER: CommandSpec = {
       's',
       ['speed'],
       'bytes per second that the interface takes',
-      'What comes faster waits as in the buffer of a socket (208 KiB); then it is lost.',
+      'Who sends faster is braked: what comes in is not read meanwhile.',
     ),
     value('noise', 'n', ['noise'], 'bits flipped in 1048576 bytes'),
     value('mtu', 'm', ['mtu'], 'longest frame, bytes'),

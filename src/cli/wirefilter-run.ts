@@ -61,7 +61,7 @@ async function start(
   let typed: LineConsole | null = null;
   const impair = new Impair({
     model,
-    clock: new SystemClock(),
+    clock: new SystemClock(true), // nothing else may be waited for while it brakes
     seed,
     ...(blink === null ? {} : { delivered: (direction, len) => blink.frame(direction, len) }),
     stepped: (from, to) => {

@@ -11,9 +11,15 @@ export interface Clock {
   wake(atMs: number, run: () => void): void;
 }
 
-/** Real time. One host timer, unreferenced: it never keeps a process alive by itself. */
+/** Real time. One host timer, unreferenced unless asked: it does not keep a process alive by itself. */
 export class SystemClock implements Clock {
+  private readonly keepsAlive: boolean;
   private handle: ReturnType<typeof setTimeout> | null = null;
+
+  /** @param keepsAlive  the process goes on while a wake-up is pending */
+  constructor(keepsAlive = false) {
+    this.keepsAlive = keepsAlive;
+  }
 
   now(): number {
     return performance.now();
@@ -30,7 +36,7 @@ export class SystemClock implements Clock {
       },
       Math.max(0, Math.ceil(atMs - this.now())),
     );
-    handle.unref();
+    if (!this.keepsAlive) handle.unref();
     this.handle = handle;
   }
 }

@@ -114,6 +114,8 @@ export interface NeighborCacheOptions {
   solicit: (n: Neighbor, unicast: boolean) => void;
   /** Sends a frame (MAC filled in by the receiver of this call) that waited for resolution. */
   release: (n: Neighbor, frame: Uint8Array) => void;
+  /** Hears of each frame that waited in vain: nobody answers for the address. Counted already. */
+  failed?: (frame: Uint8Array) => void;
 }
 
 export class NeighborCache {
@@ -125,6 +127,7 @@ export class NeighborCache {
   private readonly seed: number;
   private readonly solicit: (n: Neighbor, unicast: boolean) => void;
   private readonly release: (n: Neighbor, frame: Uint8Array) => void;
+  private readonly failed: ((frame: Uint8Array) => void) | null;
   private readonly timer: Timer;
   private readonly stations = new Map<number, Station>();
   /** Entries that are being asked for, INCOMPLETE or PROBE. */
@@ -143,6 +146,7 @@ export class NeighborCache {
     this.seed = options.seed | 0;
     this.solicit = options.solicit;
     this.release = options.release;
+    this.failed = options.failed ?? null;
     this.timer = options.wheel.timer(() => this.tick());
   }
 
@@ -418,8 +422,11 @@ export class NeighborCache {
       this.lacking.add(n);
     }
     this.pending.delete(n);
-    this.dropWaiting(n);
+    const frames = n.waiting;
+    this.drops[Drop.NeighborUnreachable]! += frames.length;
+    n.waiting = [];
     if (n.flows === 0) this.remove(n);
+    if (this.failed !== null) for (const frame of frames) this.failed(frame);
   }
 
   private dropWaiting(n: Neighbor): void {

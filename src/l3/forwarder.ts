@@ -5,7 +5,8 @@
 //                                            -> TTL -> route -> size (fragments, or "too big") -> next hop's interface
 //
 // A packet is changed where it lies and handed to the next link at the same offset: forwarding copies nothing. ICMP errors
-// (RFC 1812 section 4.3) are built in the arena and leave by the route to their receiver, at most ERRORS_PER_SECOND.
+// (RFC 1812 section 4.3) are built in the arena and leave by the route to their receiver, at most ERRORS_PER_SECOND. There
+// are no redirects: RFC 1812 section 4.3.3.2 lets a router be without, and stations on one network may be kept apart.
 //
 // What is never forwarded: broadcasts of a network (RFC 2644), multicast, 0/8, 127/8, 169.254/16, 240/4, packets with source
 // routes, and packets whose source cannot be a host.
@@ -49,6 +50,7 @@ export class Forwarder {
       flush: () => this.flush(),
     };
     face.link.attach(sink);
+    face.onUnreachable = (b) => this.unreachable(b);
   }
 
   /** Sends what is held back, and gives the arena back. */
@@ -139,6 +141,15 @@ export class Forwarder {
       drops[Drop.FrameTooLong]!++;
       this.error(face, b, o, end, icmp.TYPE_UNREACHABLE, icmp.CODE_FRAGMENTATION_NEEDED, mtu);
     } else this.fragment(out, nextHop, b, o, end);
+  }
+
+  /** Nobody on the last network answers for the next hop of a packet of ours (RFC 1812 section 4.3.3.1: host unreachable). */
+  private unreachable(b: Uint8Array): void {
+    const src = ipv4.src(b, ETH);
+    const face = this.isOurs(src) ? null : this.route(src);
+    if (face === null) return;
+    this.error(face, b, ETH, ETH + ipv4.totalLen(b, ETH), icmp.TYPE_UNREACHABLE, icmp.CODE_HOST, 0);
+    this.flush();
   }
 
   /** Sends a packet without options in pieces (RFC 791 section 3.2). */

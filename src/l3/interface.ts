@@ -33,6 +33,8 @@ export class L3Interface {
   address: number;
   mask: number;
   neighbors: NeighborCache;
+  /** Hears of each frame whose next hop does not answer; the bytes are on loan. */
+  onUnreachable: ((b: Uint8Array) => void) | null = null;
   /** Something was sent since the last flush. */
   dirty = false;
   private readonly options: L3InterfaceOptions;
@@ -146,6 +148,7 @@ export class L3Interface {
         this.deliver(n, frame, 0, frame.length);
         this.flush();
       },
+      failed: (frame) => this.onUnreachable?.(frame),
     });
   }
 

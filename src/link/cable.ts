@@ -16,7 +16,8 @@ export interface Paced {
   hold(on: boolean): void;
 }
 
-const pacedOf = (link: Link): (Link & Paced) | null => ('congested' in link ? (link as Link & Paced) : null);
+/** The link, if it takes part. */
+export const pacedOf = (link: Link): (Link & Paced) | null => ('congested' in link ? (link as Link & Paced) : null);
 
 /**
  * Joins two links for as long as they live.

@@ -10,10 +10,16 @@
 //                is entered with p / (L (1 - p)) and left with 1 / L, so that bursts of L frames lose the fraction p
 //   dup          one more copy with that percentage, and again, COPIES at most
 //   chanbufsize  dropped when what waits would be more bytes than that
-//   speed        the time the frame takes to get into the wire; meanwhile others wait, as many as a socket holds
+//   speed        the time the frame takes to get into the wire; meanwhile none other is let in (see below)
 //   bandwidth    the same for the wire; others wait in its queue
 //   delay        added; with fifo never so short that the frame overtakes another
 //   noise        bits flipped in the 2^20 bytes, when the frame comes out
+//
+// Speed brakes. While a frame gets into the wire the link that it came from is not read (`Paced.hold`), so the frames
+// behind it wait with their sender: in the kernel's socket or pipe, and then in a program that blocks. Frames that had
+// been read already, one batch, wait in front of the wire and have met none of the parameters yet. A link that cannot be
+// held has a waiting room of what a socket would hold. A link whose peer is slow brakes the other way round: nothing is
+// sent, and nothing read, until it has room.
 //
 // A frame that is due at once goes straight on, inside the call that brought it, and is flushed with it. Others are copied
 // and sent by one timer. It is set for half a millisecond early and frames leave up to half a millisecond early or late,
@@ -29,6 +35,7 @@ import type { Clock } from '../core/clock.ts';
 import { Drop, newDropCounters } from '../core/drop.ts';
 import type { FrameSink, Link } from '../core/frame.ts';
 import { Prng } from '../core/prng.ts';
+import { type Paced, pacedOf } from './cable.ts';
 import { DelayQueue } from './delay-queue.ts';
 import { copyFrame } from './frame-ring.ts';
 import { type Direction, type ImpairModel, LR, RL, sample } from './impair-model.ts';
@@ -38,11 +45,13 @@ import { MAX_RX_FRAME } from './limits.ts';
 export const HEADER = 2;
 const MAX_FRAMES = 1 << 16;
 const MAX_BYTES = 64 << 20;
-/** What waits for `speed` is what the kernel's socket would hold, bytes. */
+/** What waits in front of the wire for a link that cannot be held is what a socket would hold, bytes. */
 const INTERFACE_BYTES = 212_992;
 /** Copies of one frame at most. */
 const COPIES = 64;
 const EARLY_MS = 0.5;
+/** A frame that comes so soon after the wire was free had waited for it outside: its time begins where the last one ended. */
+const WAITED_MS = 3;
 /** Frames sent in one turn of the loop. */
 const BURST = 1024;
 const MEGA = 1 << 20;
@@ -91,7 +100,7 @@ export class Impair {
   /** Lets what comes in at `from` go out at `to`, in one direction. */
   connect(direction: Direction, from: Link, to: Link): void {
     const channel = this.channels[direction];
-    channel.to = to.tx;
+    channel.between(from, to);
     from.attach(channel);
   }
 
@@ -122,13 +131,13 @@ export class Impair {
   close(): void {
     this.closed = true;
     this.options.clock.wake(Number.POSITIVE_INFINITY, this.runBound);
-    for (const channel of this.channels) channel.to = null;
+    for (const channel of this.channels) channel.end();
   }
 
-  /** Used by the channels: one has a new first frame. */
+  /** Used by the channels: one has something to do earlier than before. */
   schedule(): void {
     const [lr, rl] = this.channels;
-    const next = Math.min(lr.queue.nextMs, rl.queue.nextMs, this.nextStepMs) - EARLY_MS;
+    const next = Math.min(lr.nextMs, rl.nextMs, this.nextStepMs) - EARLY_MS;
     if (next >= this.wakeMs || this.closed) return;
     this.wakeMs = next;
     this.options.clock.wake(next, this.runBound);
@@ -165,7 +174,14 @@ class Channel implements FrameSink {
   readonly queue = new DelayQueue(MAX_FRAMES, MAX_BYTES);
   /** Bytes in the queue, headers counted. */
   waiting = 0;
-  to: FrameSink | null = null;
+  private to: FrameSink | null = null;
+  private source: Paced | null = null;
+  private target: Paced | null = null;
+  /** Frames in front of the wire, in order, and their bytes with headers. */
+  private readonly outside = new DelayQueue(MAX_FRAMES, MAX_BYTES);
+  private outsideBytes = 0;
+  /** The source is not read. */
+  private braked = false;
   private readonly owner: Impair;
   private readonly direction: Direction;
   private readonly model: ImpairModel;
@@ -176,8 +192,8 @@ class Channel implements FrameSink {
   private readonly scratch = new Uint8Array(MAX_RX_FRAME);
   /** Gilbert's bad state. */
   private bad = false;
-  /** When the interface and the line are free again, and when the last frame leaves, monotonic ms. */
-  private interfaceFreeMs = 0;
+  /** When the next frame may get into the wire, when the line is free again, and when the last frame leaves, monotonic ms. */
+  private wireFreeMs = 0;
   private lineFreeMs = 0;
   private lastMs = 0;
   /** Something was handed on that was not flushed. */
@@ -201,12 +217,56 @@ class Channel implements FrameSink {
     this.told = told;
   }
 
+  between(from: Link, to: Link): void {
+    this.to = to.tx;
+    this.source = pacedOf(from);
+    this.target = pacedOf(to);
+    // Maybe inside of a flush: not from here.
+    if (this.target !== null) this.target.onRoom = () => this.owner.schedule();
+  }
+
+  end(): void {
+    this.to = null;
+    if (this.target !== null) this.target.onRoom = null;
+  }
+
+  /** When there is something to do next, monotonic ms. */
+  get nextMs(): number {
+    if (this.target?.congested === true) return Number.POSITIVE_INFINITY; // until it has room
+    const waits = this.braked || this.outside.count > 0;
+    return waits ? Math.min(this.queue.nextMs, this.wireFreeMs) : this.queue.nextMs;
+  }
+
   frame(b: Uint8Array, off: number, len: number): void {
     this.stats.framesIn++;
     if (len > MAX_RX_FRAME || this.to === null) {
       this.drops[this.to === null ? Drop.LinkDown : Drop.FrameTooLong]!++;
       return;
     }
+    const now = this.clock.now();
+    if (this.outside.count === 0 && this.wireFreeMs <= now + EARLY_MS) {
+      this.admit(b, off, len, now - this.wireFreeMs < WAITED_MS ? this.wireFreeMs : now);
+      return;
+    }
+    const size = len + HEADER;
+    const full = this.source === null && this.outsideBytes + size > INTERFACE_BYTES;
+    if (full || !this.outside.push(b, off, len, 0)) this.drops[Drop.ImpairQueueFull]!++;
+    else this.outsideBytes += size;
+  }
+
+  /** Hands on what has been delivered at once, and brakes the source when no more can be taken. */
+  flush(): void {
+    this.flushOut();
+    if (this.braked || this.source === null) return;
+    const free = this.wireFreeMs <= this.clock.now() + EARLY_MS && this.outside.count === 0;
+    if (free && this.target?.congested !== true) return;
+    this.braked = true;
+    this.source.hold(true);
+    this.owner.schedule();
+  }
+
+  /** One frame gets into the wire, at `start` at the earliest. */
+  private admit(b: Uint8Array, off: number, len: number, start: number): void {
     const { mtu, dup } = this.model.values(this.direction);
     const limit = sample(mtu, this.random);
     if (limit > 0 && len + HEADER > limit) {
@@ -219,28 +279,37 @@ class Channel implements FrameSink {
     }
     const again = dup.value === 0 && dup.plus === 0 ? 0 : sample(dup, this.random);
     for (let copies = 1; copies <= COPIES; copies++) {
-      this.transmit(b, off, len);
+      this.transmit(b, off, len, start);
       if (again <= 0 || this.random.uniform() * 100 >= again) break;
       this.stats.duplicates++;
     }
   }
 
-  flush(): void {
+  private flushOut(): void {
     if (!this.unflushed) return;
     this.unflushed = false;
     this.to?.flush();
   }
 
-  /** Hands on what is due at `now`. */
+  /** Lets in what has waited for the wire, hands on what is due at `now`, and releases the brake. */
   release(now: number): void {
-    const { queue } = this;
-    for (let i = 0; i < BURST && queue.nextMs <= now; i++) queue.shift(this.releaseBound);
-    this.flush();
+    const { queue, outside, target } = this;
+    for (let i = 0; i < BURST && queue.nextMs <= now && target?.congested !== true; i++) queue.shift(this.releaseBound);
+    for (let i = 0; i < BURST && outside.count > 0 && this.wireFreeMs <= now; i++) outside.shift(this.admitBound);
+    this.flushOut();
+    if (!this.braked || this.wireFreeMs > now || outside.count > 0 || target?.congested === true) return;
+    this.braked = false;
+    this.source!.hold(false);
   }
 
   private readonly releaseBound = (b: Uint8Array, off: number, len: number): void => {
     this.waiting -= len + HEADER;
     this.deliver(b, off, len);
+  };
+
+  private readonly admitBound = (b: Uint8Array, off: number, len: number): void => {
+    this.outsideBytes -= len + HEADER;
+    this.admit(b, off, len, this.wireFreeMs);
   };
 
   private isLost(): boolean {
@@ -257,8 +326,8 @@ class Channel implements FrameSink {
     return this.bad;
   }
 
-  /** Sends one copy, now or later. */
-  private transmit(b: Uint8Array, off: number, len: number): void {
+  /** Sends one copy, now or later; it gets into the wire at `start` at the earliest. */
+  private transmit(b: Uint8Array, off: number, len: number, start: number): void {
     const { speed, bandwidth, delay, chanbufsize } = this.model.values(this.direction);
     const size = len + HEADER;
     const now = this.clock.now();
@@ -270,12 +339,11 @@ class Channel implements FrameSink {
     let at = now;
     if (speed.value !== 0 || speed.plus !== 0) {
       const rate = sample(speed, this.random);
-      const start = Math.max(at, this.interfaceFreeMs);
-      if (rate <= 0 || ((start - now) * rate) / 1000 + size > INTERFACE_BYTES) {
-        this.drops[rate <= 0 ? Drop.ImpairLoss : Drop.ImpairQueueFull]!++;
+      if (rate <= 0) {
+        this.drops[Drop.ImpairLoss]!++;
         return;
       }
-      at = this.interfaceFreeMs = start + (size * 1000) / rate;
+      at = this.wireFreeMs = Math.max(start, this.wireFreeMs) + (size * 1000) / rate;
     }
     if (bandwidth.value !== 0 || bandwidth.plus !== 0) {
       const rate = sample(bandwidth, this.random);

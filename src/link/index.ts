@@ -1,6 +1,6 @@
 // The door of the room: links, and what makes them.
 
-export { groupId, groupIdOf, isMember, nameOfGroup, nameOfUser, userIdOf } from './accounts.ts';
+export { groupId, groupIdOf, isMember, nameOfGroup, nameOfUser, userIdOf, userName } from './accounts.ts';
 export { joinLinks, type Paced } from './cable.ts';
 export { CapturedLink, CaptureFile, type CaptureOptions } from './capture.ts';
 export { CommandPlug } from './command-plug.ts';
@@ -8,7 +8,7 @@ export { FrameRing, plainSlots } from './frame-ring.ts';
 export type { FrameStream, StreamEnd } from './frame-stream.ts';
 export { lockFile, unlockFile } from './listen-file.ts';
 export { LocalSocket, type LocalSocketOptions } from './local-socket.ts';
-export { defaultControlDirectory } from './locate.ts';
+export { defaultControlDirectory, splitOptions } from './locate.ts';
 export { type MemoryLink, type MemoryPairOptions, memoryPair } from './memory.ts';
 export { type NamespaceTapOptions, openTapIn } from './namespace-tap.ts';
 export { OffloadTap } from './offload-tap.ts';

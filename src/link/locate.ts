@@ -156,7 +156,7 @@ function portOf(value: string, text: string): number | string {
 }
 
 /** Splits at `/`, with quoting undone. */
-function splitOptions(text: string): string[] {
+export function splitOptions(text: string): string[] {
   const parts = [''];
   let quote = '';
   for (let i = 0; i < text.length; i++) {

@@ -10,7 +10,7 @@
 //   seqpacket://FD            an inherited socket
 //   null://                   nothing
 //
-// Schemes that need other rooms (a switch in this process) are added by whoever calls.
+// Schemes that need other rooms (switch:// and its kin, lab/node-plugs.ts) are added by whoever calls.
 
 import { VdeError } from '../core/errors.ts';
 import type { FrameMemory, Link } from '../core/frame.ts';

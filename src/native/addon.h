@@ -137,6 +137,7 @@ static inline napi_value count_or_error(napi_env env, ssize_t rc) {
   X("pipe", fn_pipe)                  \
   X("pipeSize", fn_pipe_size)         \
   X("ownGroup", fn_own_group)         \
+  X("exec", fn_exec)                  \
   X("packet", fn_packet)              \
   X("recvPackets", fn_recv_packets)   \
   X("sendPackets", fn_send_packets)   \

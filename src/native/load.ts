@@ -55,6 +55,7 @@ export interface Addon {
   pipe(ends: Int32Array): number;
   pipeSize(fd: number, size: number): number;
   ownGroup(): number;
+  exec(argv: readonly string[], fds: Int32Array): number;
   packet(index: number, promiscuous: boolean): number;
   recvPackets(fd: number, batch: number, base: number, stride: number, max: number): number;
   sendPackets(fd: number, batch: number, start: number, count: number): number;

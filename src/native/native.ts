@@ -115,6 +115,11 @@ export interface NativeApi {
   pipeSize(fd: number, size: number): number;
   /** Makes the process the leader of a process group of its own (setpgid(2)). */
   ownGroup(): number;
+  /**
+   * Replaces the process by the program `argv[0]`, which PATH finds: it has the pid, the terminal, the standard streams
+   * (blocking) and the descriptors `fds`, and signals as a new program has them. Returns only when that failed: -errno.
+   */
+  exec(argv: readonly string[], fds: Int32Array): number;
 
   // ---- batches
   /** Makes a batch of up to `capacity` frames (1 to 1024) inside `memory`, which is kept alive by it. */
@@ -355,6 +360,7 @@ const faceOf = (addon: Addon): NativeApi => ({
   pipe: addon.pipe,
   pipeSize: addon.pipeSize,
   ownGroup: addon.ownGroup,
+  exec: addon.exec,
 
   recvError: addon.recvError,
   ifIndex: addon.ifIndex,

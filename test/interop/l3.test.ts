@@ -64,11 +64,13 @@ interopTest("vde_l3: stations on two of Debian's switches, shaping, a switch tha
     10_000,
     () => `a ping crosses: ${router.stderr}`,
   );
-  const trace = await left.run(['ping', '-n', '-c', '1', '-W', '2', '-t', '1', '10.1.0.10']);
+  const trace = await left.run(['ping', '-n', '-c', '1', '-W', '15', '-t', '1', '10.1.0.10']);
   t.regex(trace.stdout, /From 10\.0\.0\.1 .*Time to live exceeded/);
-  t.regex((await left.run(['ping', '-n', '-c', '1', '-W', '2', '10.9.0.1'])).stdout, /10\.0\.0\.1 .*Net Unreachable/);
-  t.true(await pings(left, '10.1.0.1'), 'the other address of the router');
-  const large = await left.run(['ping', '-n', '-c', '1', '-W', '2', '-s', '4000', '10.1.0.10']);
+  t.regex((await left.run(['ping', '-n', '-c', '1', '-W', '15', '10.9.0.1'])).stdout, /10\.0\.0\.1 .*Net Unreachable/);
+  const nobody = await left.run(['ping', '-n', '-c', '1', '-W', '15', '10.1.0.200']);
+  t.regex(nobody.stdout, /10\.0\.0\.1 .*Host Unreachable/);
+  await until(() => pings(left, '10.1.0.1'), 5000, 'the other address of the router');
+  const large = await left.run(['ping', '-n', '-c', '1', '-W', '15', '-s', '4000', '10.1.0.10']);
   t.is(large.code, 0, 'fragments of stations cross');
 
   // 300,000 bytes by TCP at 200,000 bytes a second.
@@ -78,7 +80,7 @@ interopTest("vde_l3: stations on two of Debian's switches, shaping, a switch tha
   const sent = await left.run(['sh', '-c', 'head -c 300000 /dev/zero | nc -N 10.1.0.10 7000']);
   t.is(sent.code, 0, sent.stderr);
   await sink.until(({ stdout }) => stdout.includes('300000'), 5000, 'all bytes came');
-  t.true(sent.ms > 1000 && sent.ms < 6000, `${sent.ms} ms`);
+  t.true(sent.ms > 1000, `${sent.ms} ms`);
   t.regex((await ask('tc', 'ls')).stdout, /^vd1: tbf\. Shaping at Rate = 200000 Bytes\/s/m);
 
   // Debian's terminals on our console.
@@ -87,7 +89,7 @@ interopTest("vde_l3: stations on two of Debian's switches, shaping, a switch tha
 
   await b.stop();
   await router.until(({ stderr }) => stderr.includes('vd1 10.1.0.1 has lost its switch'), 5000, 'the end is told');
-  t.true(await pings(left, '10.0.0.1'));
+  await until(() => pings(left, '10.0.0.1'), 5000, 'the other side goes on');
   await startSwitch('b');
   await router.until(({ stderr }) => stderr.includes('has joined its switch again'), 10_000, 'it is joined again');
   t.is((await ask('shutdown')).code, 0);
@@ -101,20 +103,21 @@ interopTest("vde_l3: in a row with Debian's vde_l3, by static routes", NEEDS, as
   const mask = '255.255.255.0';
   const theirs = ['-v', `${at('m.ctl')}:10.3.0.2/${mask}`, '-v', `${at('d.ctl')}:10.4.0.1/${mask}`];
   await router.until(({ stderr }) => stderr.includes('vd1 '), 5000, 'ours has joined');
-  // Debian's now and then ends while it starts, without a word.
-  const other = (): Child =>
-    world().start(['vde_l3', ...theirs, '-r', `10.2.0.0/${mask}:10.3.0.1`, '-M', at('theirs.mgmt')]);
-  let debian = other();
+  // Debian's now and then ends while it starts, without a word: it is started again then.
+  let debian: Child | null = null;
+  const across = (from: Namespace, to: string): Promise<void> =>
+    until(
+      async () => {
+        if (debian?.running !== true) debian = world().start(['vde_l3', ...theirs, '-r', `10.2.0.0/${mask}:10.3.0.1`]);
+        return await pings(from, to);
+      },
+      60_000,
+      () => `a ping to ${to} goes by both routers: ${router.stderr}${debian!.stderr}`,
+    );
   const near = await station('near', at('c.ctl'), '10.2.0.10/24', '10.2.0.1');
-  // The address at its far side: packets cross ours there and back, by the route to one network and that to the other.
-  await until(
-    async () => {
-      if (!debian.running) debian = other();
-      return await pings(near, '10.4.0.1');
-    },
-    15_000,
-    () => `a ping goes by both routers: ${router.stderr}`,
-  );
+  const far = await station('far', at('d.ctl'), '10.4.0.10/24', '10.4.0.1');
+  await across(near, '10.4.0.10');
+  await across(far, '10.2.0.10');
   router.kill('SIGTERM');
   t.is((await router.exited).code, 0);
 });

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import type { ExecutionContext } from 'ava';
 import { numbered } from '../link/support.ts';
+import { listens } from './lab/listens.ts';
 import { isRunning, until } from './lab/process.ts';
 import { type Bench, benchTest, connected, framed, ours, send, unframed } from './lab/stations.ts';
 import { Suite } from './lab/suite.ts';
@@ -54,6 +55,25 @@ test("streams of random lengths at full speed stay in step with Debian's reader,
     () => `all came: ${readFileSync(out).length} of ${size}`,
   );
   t.true(readFileSync(out).equals(Buffer.concat(frames.map(framed))));
+});
+
+test("port, description, mode and group are what Debian's switch sees", async (t, bench) => {
+  const [one, two] = [bench.path('one'), await bench.switch('two')];
+  bench.start(['vde_switch', '-s', one, '-M', bench.path('mgmt')]);
+  await until(() => listens(bench.path('mgmt')), 5000, 'the console');
+  const access = ['--port', '5', '-m', '600', '-g', '0', '--port2', '6', '-D', 'text: of mine'];
+  bench.start([...PLUG, ...access, one, two], { SSH_CLIENT: '192.0.2.7 5000 22' });
+  const seen = async (): Promise<string> => {
+    const ask = bench.start([...ours('unixcmd'), '-s', bench.path('mgmt'), 'port/print', '5']);
+    await ask.exited;
+    return ask.stdout;
+  };
+  await until(async () => / text: of mine user=\w+ pid=\d+ SSH=192\.0\.2\.7$/m.test(await seen()), 8000, 'the port');
+  t.true(readdirSync(one).some((name) => name.startsWith('005.')));
+  await until(() => readdirSync(two).some((name) => name.startsWith('006.')), 8000, 'the port of the second switch');
+  const refused = bench.start([...PLUG, '-g', 'nosuchgroup', one]);
+  t.is((await refused.exited).code, 1);
+  t.regex(refused.stderr, /nosuchgroup/);
 });
 
 test('standard input: headers and frames cut anywhere; its end ends the plug with 0', async (t, bench) => {
@@ -111,6 +131,7 @@ test('a port that is refused, a switch that is not there, a scheme that is not k
     [`${one}[99]`, /gave no port: no answer within 5 s/],
     [bench.path('none'), /cannot join a switch: none listens at .*none\/ctl \(ENOENT\); start one with/],
     ['nosuch://x', /unknown scheme "nosuch"; known are vde, tap, udp/],
+    ['hub://x[rope=3]', /"rope=3" in hub:\/\/.*x\[rope=3\]: expected mode=OCTAL/],
     ['udp://1234', /expected udp:\/\/\[ADDRESS:\]PORT->ADDRESS:PORT/],
     ['seqpacket://77', /descriptor 77 is not open/],
     ['cmd://nosuchprogram', /cannot start nosuchprogram: there is no such program/],
@@ -275,6 +296,69 @@ for (const [name, first, second, suffix] of [
       );
   });
 
+/** What a plug gives and takes by standard input and output, beside two peers: Debian's vde_plug and a station. */
+for (const [name, program] of [
+  ['ours', PLUG],
+  ["Debian's", DEBIAN],
+] as const)
+  for (const scheme of ['switch', 'hub', 'multi', 'bonding'] as const)
+    test(`${scheme}:// (${name}) with Debian's plug and a station`, async (t, bench) => {
+      const dir = bench.path('node');
+      const node = bench.start([...program, `${scheme}://${dir}`]);
+      await until(
+        () => listens(`${dir}/ctl`),
+        8000,
+        () => `listens: ${node.stderr}`,
+      );
+      const peer = bench.start(['vde_plug', dir]);
+      const station = await bench.station(dir);
+      const heard = {
+        node: () => unframed(node.stdoutBytes).map((frame) => frame.readUInt32BE(14)),
+        peer: () => unframed(peer.stdoutBytes).map((frame) => frame.readUInt32BE(14)),
+        station: () => station.heard.numbers,
+      };
+      // Debian's vde_plug joins when it likes: what it says is heard once it has.
+      let hello = 1000;
+      const joined = (): boolean => heard.node().some((n) => n > 1000 && n < 5000);
+      await until(
+        () => {
+          if (!joined()) peer.write(framed(numbered(++hello)));
+          return joined();
+        },
+        8000,
+        () => `the peer joins: ${peer.stderr}`,
+      );
+      const frames = (first: number): Uint8Array[] => [0, 1, 2, 3].map((i) => numbered(first + i, 60 + 300 * i));
+      const four = (first: number): number[] => [0, 1, 2, 3].map((i) => first + i);
+      const of = (list: number[], first: number): number[] => list.filter((n) => n >= first && n < first + 4);
+      const all = scheme === 'hub' || scheme === 'switch';
+
+      node.write(Buffer.concat(frames(10).map(framed)));
+      const both = (): number[] => [...of(heard.peer(), 10), ...of(heard.station(), 10)].sort((a, b) => a - b);
+      const expected = scheme === 'bonding' ? four(10) : four(10).flatMap((n) => [n, n]);
+      await until(
+        () => both().length >= expected.length,
+        8000,
+        () => `from the node: ${both()}`,
+      );
+      t.deepEqual(both(), expected);
+      if (scheme === 'bonding') t.deepEqual([of(heard.peer(), 10).length, of(heard.station(), 10).length], [2, 2]);
+
+      send(station, ...frames(20));
+      await until(() => of(heard.node(), 20).length === 4, 8000, 'from the station to the node');
+      if (all) await until(() => of(heard.peer(), 20).length === 4, 8000, 'from the station to the peer');
+      peer.write(Buffer.concat(frames(30).map(framed)));
+      await until(() => of(heard.node(), 30).length === 4, 8000, 'from the peer to the node');
+      if (all) await until(() => of(heard.station(), 30).length === 4, 8000, 'from the peer to the station');
+      t.deepEqual([of(heard.node(), 20), of(heard.node(), 30)], [four(20), four(30)]);
+      t.deepEqual([of(heard.peer(), 20), of(heard.station(), 30)], all ? [four(20), four(30)] : [[], []]);
+      if (program !== PLUG) return;
+      node.end();
+      t.is((await node.exited).code, 0);
+      t.is((await peer.exited).code, 0, 'the peer hears of the end');
+      t.false(existsSync(dir), 'the directory goes with the plug');
+    });
+
 test('as a login shell nothing but vde_plug is done', async (t, bench) => {
   for (const command of ['ls', 'vde_plug /tmp/x', 'vde_plug; ls', 'vde_plug cmd://sh', '/usr/bin/vde_plug']) {
     const plug = bench.start([...PLUG, '-c', command]);
@@ -327,7 +411,7 @@ for (const kind of ['debian', 'embedded'] as const) {
       const guest = await lab.addGuest(false);
       await guest.join(lab.ctl, words(lab.ctl));
       t.regex(await guest.dhcp(), /^10\.0\.2\.\d+\/24$/);
-      t.is((await guest.run(['ping', '-n', '-c', '2', '-i', '0.2', '-W', '2', '10.0.2.2'])).code, 0);
+      t.is((await guest.run(['ping', '-n', '-c', '2', '-i', '0.2', '-W', '15', '10.0.2.2'])).code, 0);
       await guest.leave();
       t.not((await guest.run(['ip', 'link', 'show', 'tap0'])).code, 0, 'the interface is gone');
     });

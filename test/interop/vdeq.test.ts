@@ -3,8 +3,9 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
+import { listens } from './lab/listens.ts';
 import { PROJECT } from './lab/namespace.ts';
-import { Child, isRunning, processesOf, run, until } from './lab/process.ts';
+import { Child, processesOf, run, until } from './lab/process.ts';
 import { interopTest } from './lab/suite.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'vdenet-vdeq-'));
@@ -47,32 +48,56 @@ for (const [i, { title, argv }] of SWITCHES.entries()) {
     t.regex(await ports(b!), /QEMU user=/);
     qemu.write('info network\n');
     await qemu.until(({ stdout }) => stdout.includes('model=e1000'), 10_000, 'the cards');
-    const [pid] = processesOf(dir).filter((each) => commandIs(each, 'qemu-system'));
+    t.true(commandIs(qemu.pid, 'qemu-system'), 'QEMU is what was started, no process in between');
+    t.deepEqual(
+      processesOf(dir).filter((pid) => commandIs(pid, process.execPath)),
+      i === 0 ? [] : children.filter((child) => child.title.includes('slirpvde')).map((child) => child.pid),
+    );
     qemu.kill('SIGTERM');
     t.is((await qemu.exited).code, 0, 'QEMU ends in order on SIGTERM');
-    t.false(isRunning(pid!));
     await until(async () => !(await ports(a!)).includes('QEMU'), 5000, 'the port is free');
   });
 }
 
-interopTest('vdeq: hubs, exit status, signals and descriptors', ['vde_switch', 'qemu-system-x86_64'], async (t) => {
-  const ctl = join(dir, 'hub.ctl');
-  start('vde_switch', '-s', ctl, '-M', join(dir, 'hub.mgmt'));
-  const show = ['-net', 'nic', '-net', `vde,sock=${ctl}`, '-net', `vde,sock=${ctl}`, '-monitor', 'stdio'];
-  const hub = await run(dir, [...ours('vdeq'), 'qemu-system-x86_64', ...STOPPED, ...show], {
-    input: 'info network\nquit\n',
-  });
-  t.is(hub.code, 0, hub.stderr);
-  t.regex(hub.stdout, /hub 0[\s\S]*vlan0net0[\s\S]*vlan0net1|hub 0[\s\S]*vlan0net1[\s\S]*vlan0net0/);
-  const refused = await run(dir, [...ours('vdeq'), 'qemu-system-x86_64', '-nonsense']);
-  t.deepEqual([refused.code, /-nonsense: invalid option/.test(refused.stderr)], [1, true]);
-  t.is((await run(dir, [...ours('vdeq'), 'no-such-qemu'])).code, 127);
-  t.is((await run(dir, [...ours('vdeq'), '/dev/null'])).code, 126);
-  t.is((await run(dir, [...ours('vdeq'), 'sh', '-c', 'kill -9 $$'])).code, 128 + 9);
-  const fd = `exec 7</etc/hostname; exec ${ours('vdeq').join(' ')} sh -c 'cat <&7; exit 5' fd=7`;
-  const read = await run(dir, ['sh', '-c', fd]);
-  t.deepEqual([read.code, read.stdout], [5, readFileSync('/etc/hostname', 'utf8')]);
-});
+interopTest(
+  'vdeq: hubs, exit status, signals and descriptors',
+  ['vde_switch', 'qemu-system-x86_64', 'script'],
+  async (t) => {
+    const ctl = join(dir, 'hub.ctl');
+    start('vde_switch', '-s', ctl);
+    await until(() => listens(join(ctl, 'ctl')), 10_000, 'the switch listens');
+    const show = ['-net', 'nic', '-net', `vde,sock=${ctl}`, '-net', `vde,sock=${ctl}`, '-monitor', 'stdio'];
+    const hub = await run(dir, [...ours('vdeq'), 'qemu-system-x86_64', ...STOPPED, ...show], {
+      input: 'info network\nquit\n',
+    });
+    t.is(hub.code, 0, hub.stderr);
+    t.regex(hub.stdout, /hub 0[\s\S]*vlan0net0[\s\S]*vlan0net1|hub 0[\s\S]*vlan0net1[\s\S]*vlan0net0/);
+    const refused = await run(dir, [...ours('vdeq'), 'qemu-system-x86_64', '-nonsense']);
+    t.deepEqual([refused.code, /-nonsense: invalid option/.test(refused.stderr)], [1, true]);
+    t.is((await run(dir, [...ours('vdeq'), 'no-such-qemu'])).code, 127);
+    t.is((await run(dir, [...ours('vdeq'), '/dev/null'])).code, 126);
+    t.is((await run(dir, [...ours('vdeq'), 'sh', '-c', 'kill -9 $$'])).signal, 'SIGKILL');
+    const fd = `exec 7</etc/hostname; exec ${ours('vdeq').join(' ')} sh -c 'cat <&7; exit 5' fd=7`;
+    const read = await run(dir, ['sh', '-c', fd]);
+    t.deepEqual([read.code, read.stdout], [5, readFileSync('/etc/hostname', 'utf8')]);
+    // As a shell would have started it: same pid, nothing ignored, pipes that block, the terminal.
+    const look = 'echo $$; grep SigIgn /proc/$$/status; grep -h flags /proc/$$/fdinfo/0 /proc/$$/fdinfo/1; exit 4';
+    const plain = start('sh', '-c', look);
+    const through = start(...ours('vdeq'), '--verbose', 'sh', '-c', look);
+    t.deepEqual([(await plain.exited).code, (await through.exited).code], [4, 4]);
+    t.is(through.stdout.split('\n')[0], String(through.pid));
+    t.regex(through.stdout, /SigIgn:\s0000000000000000\n/);
+    t.deepEqual(through.stdout.split('\n').slice(2), plain.stdout.split('\n').slice(2));
+    const tty = await run(dir, [
+      'script',
+      '-qfec',
+      `${ours('vdeq').join(' ')} sh -c 'test -t 0 && stty -a && exit 6'`,
+      '/dev/null',
+    ]);
+    t.is(tty.code, 6, tty.stdout);
+    t.regex(tty.stdout, / icanon .* echo /);
+  },
+);
 
 function commandIs(pid: number, name: string): boolean {
   try {

@@ -71,6 +71,36 @@ test('a next hop that is not known is asked for, the packet waits', (t) => {
   t.regex(b.takeSummaries()[0]!, new RegExp(`^${VD1} > ${B} .*10\\.1\\.0\\.77`));
 });
 
+test('the sender is told when nobody answers for the next hop: host unreachable, for each packet that waited', (t) => {
+  const { a, b, clock } = world();
+  a.take();
+  b.take();
+  const lost = udpFrame({ ...FROM_A, dst: '10.1.0.77', sport: 1, dport: 2 });
+  a.receive(lost, lost);
+  clock.advance(10_000);
+  t.deepEqual(
+    b.takeSummaries().map((line) => /who-has 10\.1\.0\.77/.test(line)),
+    [true, true, true],
+  );
+  const said = a.takeSummaries();
+  t.is(said.length, 2);
+  for (const line of said) t.regex(line, /10\.0\.0\.1 > 10\.0\.0\.10.*unreachable \(host\)/);
+  t.is(b.drops[Drop.NeighborUnreachable], 2);
+});
+
+test('nobody is told of what the router itself has sent: no error about an error, nor about an echo reply', (t) => {
+  const { a, b, clock } = world();
+  a.take();
+  b.take();
+  const far = { srcMac: A, dstMac: VD0, src: '10.1.0.88' };
+  a.receive(udpFrame({ ...far, dst: '10.9.0.1', sport: 1, dport: 2 }));
+  a.receive(echoFrame({ ...far, dst: '10.1.0.1', id: 1, seq: 1, data: new Uint8Array(8) }));
+  clock.advance(10_000);
+  t.deepEqual(a.takeSummaries(), []);
+  t.true(b.takeSummaries().every((line) => line.includes('who-has 10.1.0.88')));
+  t.is(b.drops[Drop.NeighborUnreachable], 2);
+});
+
 test('ping of every own address, from either side', (t) => {
   const { a } = world();
   a.take();

@@ -1,8 +1,10 @@
 import { join } from 'node:path';
 import test from 'ava';
-import { Drop } from '../../src/core/drop.ts';
+import { Drop, dropSnapshot } from '../../src/core/drop.ts';
+import type { FrameSink, Link } from '../../src/core/frame.ts';
 import { Prng } from '../../src/core/prng.ts';
 import { Blink } from '../../src/link/blink.ts';
+import type { Paced } from '../../src/link/cable.ts';
 import { DelayQueue } from '../../src/link/delay-queue.ts';
 import { Impair } from '../../src/link/impair.ts';
 import { ImpairModel, LR, type Parameter, RL } from '../../src/link/impair-model.ts';
@@ -168,13 +170,116 @@ test('bandwidth: ten frames of 998 bytes at 10000 bytes/s leave each tenth of a 
   t.is(arrivals.length, 10);
 });
 
-test('speed: the same for the interface, whose queue is bounded', (t) => {
+test('speed: the same for the interface; a link that cannot be held has a bounded waiting room', (t) => {
   const { send, arrivals, clock, impair } = cable({ speed: 100_000 });
   for (let i = 0; i < 300; i++) send(i, 998);
-  t.is(impair.drops[Drop.ImpairQueueFull], 300 - 212);
+  t.is(impair.drops[Drop.ImpairQueueFull], 300 - 213); // 212 of 1000 bytes outside, one in the wire
   clock.advance(3000);
-  t.is(arrivals.length, 212);
-  t.true(Math.abs(arrivals[9]!.at - 100) <= 0.5);
+  t.is(arrivals.length, 213);
+  for (const [i, { at }] of arrivals.entries()) t.true(Math.abs(at - (i + 1) * 10) <= 0.5, `frame ${i} at ${at}`);
+});
+
+/** A link that can be held: what the test offers comes in batches while it is read. */
+class PacedLink implements Paced {
+  readonly link: Link & Paced;
+  /** Frames that wait with the sender. */
+  readonly offered: number[] = [];
+  readonly sent: number[] = [];
+  readonly batch: number;
+  congested = false;
+  onRoom: (() => void) | null = null;
+  private held = false;
+  private sink: FrameSink | null = null;
+
+  constructor(batch: number) {
+    this.batch = batch;
+    const [, end] = memoryPair('paced', { delivery: 'direct' });
+    const tx: FrameSink = {
+      frame: (b, off) => this.sent.push(((b[off + 16]! << 8) | b[off + 17]!) >>> 0),
+      flush: () => {},
+    };
+    this.link = Object.defineProperties(Object.create(end), {
+      tx: { value: tx },
+      attach: { value: (sink: FrameSink) => (this.sink = sink) },
+      hold: { value: (on: boolean) => this.hold(on) },
+      congested: { get: () => this.congested },
+      onRoom: { set: (f) => (this.onRoom = f), get: () => this.onRoom },
+    });
+  }
+
+  hold(on: boolean): void {
+    this.held = on;
+  }
+
+  /** Takes what the sender offers, as an event loop would. */
+  read(len: number): void {
+    while (!this.held && this.offered.length > 0) {
+      for (const n of this.offered.splice(0, this.batch)) this.sink!.frame(numbered(n, len), 0, len);
+      this.sink!.flush();
+    }
+  }
+}
+
+function pacedCable(settings: Settings, batch = 1) {
+  const clock = new FakeClock();
+  const model = new ImpairModel();
+  for (const [parameter, value] of Object.entries(settings))
+    model.set(0, LR, parameter as Parameter, { value: value as number, plus: 0, normal: false });
+  const impair = new Impair({ model, clock, seed: 1 });
+  const [from, to] = [new PacedLink(batch), new PacedLink(batch)];
+  impair.connect(LR, from.link, to.link);
+  impair.connect(RL, to.link, from.link);
+  /** Time goes by in steps of a millisecond, in each of which the sender is looked at. */
+  const run = (ms: number, len: number): void => {
+    for (let i = 0; i < ms; i++) {
+      from.read(len);
+      clock.advance(1);
+    }
+  };
+  return { clock, model, impair, from, to, run };
+}
+
+for (const batch of [1, 64])
+  test(`speed brakes the sender: nothing is lost, and the rate is kept, in batches of ${batch}`, (t) => {
+    const { from, to, run, impair } = pacedCable({ speed: 100_000, chanbufsize: 5000 }, batch);
+    for (let i = 0; i < 1000; i++) from.offered.push(i);
+    run(1000, 998); // one second: 100,000 bytes are 100 frames of 1000
+    t.true(Math.abs(to.sent.length - 100) <= 1, `${to.sent.length} frames in one second`);
+    t.true(from.offered.length >= 1000 - 101 - batch, `${from.offered.length} wait with the sender`);
+    run(9100, 998);
+    t.deepEqual(to.sent, [...Array(1000).keys()]);
+    t.deepEqual(dropSnapshot(impair.drops), {});
+    t.is(impair.queuedFrames, 0);
+  });
+
+test('speed: short frames keep the rate too, though timers have whole milliseconds', (t) => {
+  const { from, to, run } = pacedCable({ speed: 1_000_000 }, 16); // 100 bytes in 0.1 ms
+  for (let i = 0; i < 5000; i++) from.offered.push(i);
+  run(400, 98);
+  t.true(Math.abs(to.sent.length - 4000) <= 40, `${to.sent.length} frames in 0.4 s`);
+});
+
+test('speed that is taken away lets the sender go on', (t) => {
+  const { from, to, run, model } = pacedCable({ speed: 1000 });
+  for (let i = 0; i < 10; i++) from.offered.push(i);
+  run(500, 998);
+  t.is(to.sent.length, 0);
+  model.set(0, LR, 'speed', { value: 0, plus: 0, normal: false });
+  run(600, 998); // the frame that is in the wire takes its second
+  t.is(to.sent.length, 10);
+});
+
+test('a receiver that has no room brakes the sender, and what waits goes on when it has', (t) => {
+  const { from, to, run, impair, clock } = pacedCable({ delay: 5 }, 4);
+  to.congested = true;
+  for (let i = 0; i < 100; i++) from.offered.push(i);
+  run(100, 98);
+  t.deepEqual([to.sent.length, from.offered.length, impair.queuedFrames], [0, 96, 4]);
+  t.is(clock.next, Number.POSITIVE_INFINITY, 'nothing turns meanwhile');
+  to.congested = false;
+  to.onRoom!();
+  run(200, 98);
+  t.deepEqual(to.sent, [...Array(100).keys()]);
 });
 
 test('a rate whose draw is nothing carries nothing', (t) => {

@@ -33,6 +33,9 @@ const badTypes: [string, ...unknown[]][] = [
   ['tap', 'x', 1],
   ['tap', 'x'],
   ['close', '3'],
+  ['exec', 'true', new Int32Array(0)],
+  ['exec', ['true', 1], new Int32Array(0)],
+  ['exec', ['true'], [0]],
   ['newBatch', new ArrayBuffer(10), 1],
   ['newBatch', new Uint16Array(10), 1],
   ['newBatch', new Uint8ClampedArray(10), 1],
@@ -69,6 +72,8 @@ const badTypes: [string, ...unknown[]][] = [
 ];
 
 const badRanges: [string, ...unknown[]][] = [
+  ['exec', [], new Int32Array(0)],
+  ['exec', ['no\0program'], new Int32Array(0)],
   ['socket', -1, 2, 0],
   ['socket', 1.5, 2, 0],
   ['socket', 1, u32 + 2, 0],
@@ -183,4 +188,9 @@ test('the last byte of the memory and a count of nothing are allowed', (t) => {
   t.is(api.writeFrames(a, batch, 4, 0), 0);
   t.is(api.writeStream(a, batch, 4, 0), 0);
   t.is(api.sum(batch, 1000, 0, 0), 0);
+});
+
+test('exec that fails returns, and the process goes on', (t) => {
+  t.is(api.exec(['/no/such/program'], Int32Array.of(77)), -2);
+  t.is(api.exec(['/dev/null'], new Int32Array(0)), -13);
 });

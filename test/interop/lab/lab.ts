@@ -17,9 +17,9 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { listens } from './listens.ts';
 import { cable, type EnterOptions, IS_ROOT, Namespace, PROJECT, type Who } from './namespace.ts';
 import { type Child, commandOf, type Exit, processesOf, type Result, until } from './process.ts';
 
@@ -336,14 +336,7 @@ export class Lab {
 
   /** Whether a switch takes calls at a control directory. */
   listens(ctl = this.ctl): Promise<boolean> {
-    return new Promise((resolve) => {
-      const socket = connect(join(ctl, 'ctl'));
-      socket.on('error', () => resolve(false));
-      socket.on('connect', () => {
-        socket.destroy();
-        resolve(true);
-      });
-    });
+    return listens(join(ctl, 'ctl'));
   }
 
   /** The text of a file of the lab, empty when it is not there. */

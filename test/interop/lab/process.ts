@@ -1,6 +1,9 @@
 // Child processes of the interop tests: what they print is kept, they are stopped by their own pid, and none outlives
 // the test process.
 //
+// Deadlines: what a test waits for happens at once on an idle machine, and a deadline only ends a wait for what will never
+// happen. So none is shorter than PATIENCE_MS, whatever the test says: a slow or busy machine must not meet it.
+//
 // Every child carries VDENET_LAB=<id> in its environment. What a program leaves running behind its back (a daemon that
 // forked away) is found by that mark in /proc, so a lab can tell when it closes whether anything is left.
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -9,8 +12,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 const MARK = 'VDENET_LAB';
 const KEPT_BYTES = 1 << 20; // of each output stream of a child: the newest ones
-const TERM_MS = 3000; // between SIGTERM and SIGKILL
+const TERM_MS = 10_000; // between SIGTERM and SIGKILL
 const PIPES_MS = 500; // from the end of a child to the end of what it prints
+const PATIENCE_MS = 40_000; // the shortest deadline
 
 export interface Exit {
   readonly code: number | null;
@@ -29,7 +33,7 @@ export interface Result extends Exit {
 export interface RunOptions {
   /** Written to standard input, which is then closed. */
   readonly input?: string | Uint8Array;
-  /** Killed after this long, ms. Default 20 s. */
+  /** Killed after this long, ms, and not before PATIENCE_MS. */
   readonly timeoutMs?: number;
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -42,6 +46,8 @@ export class Child {
   private out: Buffer[] = [];
   private err: Buffer[] = [];
   private watchers = new Set<() => void>();
+  /** It has ended, and what it printed is kept. */
+  private over = false;
 
   constructor(
     lab: string,
@@ -64,9 +70,15 @@ export class Child {
       });
       this.process.on('close', (code, signal) => resolve({ code, signal }));
       // Its pipes may be held open by what it has started and left.
-      this.process.on('exit', (code, signal) => setTimeout(resolve, PIPES_MS, { code, signal }).unref());
+      this.process.on('exit', (code, signal) => {
+        // The immediate: after a stall of this process, what is in the pipes is read first.
+        setTimeout(() => setImmediate(resolve, { code, signal }), PIPES_MS).unref();
+      });
     });
-    void this.exited.then(() => this.wake());
+    void this.exited.then(() => {
+      this.over = true;
+      this.wake();
+    });
   }
 
   /** 0 when it could not be started. */
@@ -102,20 +114,24 @@ export class Child {
     if (this.running) this.process.kill(signal);
   }
 
-  /** Waits until `test` holds, looked at whenever the child prints or ends; throws when it cannot hold any more. */
+  /**
+   * Waits until `test` holds, looked at whenever the child prints or ends; throws when it cannot hold any more: the child
+   * has ended and all that it printed is here, or the time is up (at least PATIENCE_MS).
+   */
   async until(test: (child: Child) => boolean, timeoutMs: number, what: string): Promise<void> {
-    const end = Date.now() + timeoutMs;
+    const limit = Math.max(timeoutMs, PATIENCE_MS);
+    const end = performance.now() + limit;
     while (!test(this)) {
-      const left = end - Date.now();
-      if (left <= 0 || !this.running) {
-        const why = this.running ? `not within ${timeoutMs} ms` : 'it has ended';
+      const left = end - performance.now();
+      if (left <= 0 || this.over) {
+        const why = this.running ? `not within ${limit} ms` : 'it has ended';
         throw new Error(`${this.title}: ${what}: ${why}\n${this.stdout}${this.stderr}`);
       }
       await this.changed(left);
     }
   }
 
-  /** Asks it to end, insists after three seconds, and waits for the end. */
+  /** Asks it to end, insists after ten seconds, and waits for the end. */
   async stop(): Promise<Exit> {
     if (this.running) this.process.kill('SIGTERM');
     const timer = setTimeout(() => this.process.kill('SIGKILL'), TERM_MS);
@@ -153,10 +169,13 @@ export async function run(lab: string, argv: readonly string[], options: RunOpti
   const start = performance.now();
   const child = new Child(lab, argv, argv.join(' '), options.env);
   let timedOut = false;
-  const timer = setTimeout(() => {
-    timedOut = true;
-    child.kill('SIGKILL');
-  }, options.timeoutMs ?? 20_000);
+  const timer = setTimeout(
+    () => {
+      timedOut = true;
+      child.kill('SIGKILL');
+    },
+    Math.max(options.timeoutMs ?? 0, PATIENCE_MS),
+  );
   child.end(options.input);
   const exit = await child.exited;
   clearTimeout(timer);
@@ -173,15 +192,16 @@ export async function must(lab: string, argv: readonly string[], options: RunOpt
   return result.stdout;
 }
 
-/** Polls until `test` holds. */
+/** Polls until `test` holds, for at least PATIENCE_MS. */
 export async function until(
   test: () => boolean | Promise<boolean>,
   timeoutMs: number,
   what: string | (() => string),
 ): Promise<void> {
-  const end = Date.now() + timeoutMs;
+  const limit = Math.max(timeoutMs, PATIENCE_MS);
+  const end = performance.now() + limit;
   while (!(await test())) {
-    if (Date.now() > end) throw new Error(`not within ${timeoutMs} ms: ${typeof what === 'string' ? what : what()}`);
+    if (performance.now() > end) throw new Error(`not within ${limit} ms: ${typeof what === 'string' ? what : what()}`);
     await delay(10);
   }
 }

@@ -9,9 +9,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { VDE_SWITCH } from './lab.ts';
+import { listens } from './listens.ts';
 import { Namespace, PROJECT } from './namespace.ts';
 import { type Child, commandOf, processesOf, until } from './process.ts';
-import { connects, consoleSession } from './vde-net.ts';
+import { consoleSession } from './vde-net.ts';
 
 const PATIENCE_MS = 20_000;
 const MARK_AGAIN_MS = 500;
@@ -140,7 +141,7 @@ export class Segment {
     const child = world.start([...VDE_SWITCH, ...line]);
     this.child = child;
     await until(
-      async () => !child.running || (await connects(this.mgmt)),
+      async () => !child.running || (await listens(this.mgmt)),
       PATIENCE_MS,
       () => `the switch listens: ${child.stderr}`,
     );

@@ -1,11 +1,12 @@
 // Switches, plugs and stations of the tests of cables: no namespaces, everything in one temporary directory.
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { FrameMemory } from '../../../src/core/frame.ts';
 import { VdeClient } from '../../../src/link/vde-client.ts';
 import { numbered, Recorder } from '../../link/support.ts';
+import { listens } from './listens.ts';
 import { PROJECT } from './namespace.ts';
 import { Child, commandOf, processesOf, until } from './process.ts';
 import { interopTest } from './suite.ts';
@@ -53,7 +54,7 @@ export class Bench {
   async startSwitch(name: string): Promise<Child> {
     const child = this.start(['vde_switch', '-s', this.path(name)]);
     await until(
-      () => existsSync(join(this.path(name), 'ctl')),
+      () => listens(join(this.path(name), 'ctl')),
       5000,
       () => `vde_switch: ${child.stderr}`,
     );

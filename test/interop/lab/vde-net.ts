@@ -9,6 +9,7 @@ import { FrameMemory, type Link } from '../../../src/core/frame.ts';
 import { TimerWheel } from '../../../src/core/timer-wheel.ts';
 import { VdeClient, VdeServer } from '../../../src/link/index.ts';
 import { portAllocator, Switch } from '../../../src/switch/index.ts';
+import { listens } from './listens.ts';
 import { Child, processesOf, until } from './process.ts';
 
 const BANNER_END = /vde\$ $/;
@@ -153,12 +154,12 @@ export class VdeNet {
     const made = new DebianSwitch(name, this.dir, args);
     this.children.push(made.child);
     await until(
-      () => connects(join(made.ctl, 'ctl')),
+      () => listens(join(made.ctl, 'ctl')),
       5000,
       () => `${name} listens: ${made.child.stderr}`,
     );
     await until(
-      () => connects(join(this.dir, `${name}.mgmt`)),
+      () => listens(join(this.dir, `${name}.mgmt`)),
       5000,
       () => `console of ${name}: ${made.child.stderr}`,
     );
@@ -208,16 +209,4 @@ export class VdeNet {
     this.links.push(link);
     return link;
   }
-}
-
-/** Whether somebody takes calls at a socket. */
-export function connects(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    socket.on('error', () => resolve(false));
-    socket.on('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-  });
 }
