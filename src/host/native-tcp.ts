@@ -178,7 +178,7 @@ export class NativeTcp implements HostTcp, Ready, Later {
       this.settle();
       return;
     }
-    this.done(false);
+    this.done(true);
     this.user.failed(this.lateFailure);
   }
 
@@ -329,7 +329,7 @@ export class NativeTcp implements HostTcp, Ready, Later {
 
   private fail(error: number): void {
     if (this.state === DONE) return;
-    this.done(false);
+    this.done(true); // should the peer still be there, it must not see a clean end
     this.user.failed(codeOf(error));
   }
 

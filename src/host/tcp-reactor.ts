@@ -87,9 +87,14 @@ export class TcpReactor {
     // What comes up meanwhile waits for a tick of its own: the list is not walked while it grows.
     const run = this.late;
     this.late = this.spareLate;
-    for (let i = 0; i < run.length; i++) run[i]!.onLater();
-    run.length = 0;
-    this.spareLate = run;
+    let i = 0;
+    try {
+      while (i < run.length) run[i++]!.onLater();
+    } finally {
+      for (; i < run.length; i++) this.later(run[i]!); // a user threw
+      run.length = 0;
+      this.spareLate = run;
+    }
   };
 
   private readonly onReady = (): void => {

@@ -34,7 +34,7 @@ struct table {
 struct tcp_sockets {
   int epoll;       // -1: not made yet
   int reserve;     // for clients that are turned away; -1: none
-  uint8_t *known;  // not 0 for each descriptor that is one of them
+  uint8_t *known;  // by descriptor: the family of the socket, 0 for what is none of them
   size_t size;
 };
 

@@ -9,8 +9,8 @@
 // Memory. Bytes are read into, and written from, pieces of JavaScript's memory that each call names; nothing of it is
 // remembered beyond the call.
 //
-// Ownership. A socket made here is known by its descriptor until tcpClose. All calls but tcpClose's own refuse a
-// descriptor that is not known, so a number used too late cannot hit a file of somebody else. What is known when the
+// Ownership. A socket made here is known by its descriptor until tcpClose. All calls refuse a descriptor that is not
+// known, so a number used too late cannot hit a file of somebody else. What is known when the
 // environment ends is closed then. The epoll is told of a close by itself, because a child that was just forked may still
 // hold the connection open.
 //
@@ -43,7 +43,7 @@ static bool is_known(const struct state *st, int fd) {
   return fd >= 0 && (size_t)fd < st->tcp.size && st->tcp.known[fd] != 0;
 }
 
-static bool make_known(struct state *st, int fd) {
+static bool make_known(struct state *st, int fd, int family) {
   if ((size_t)fd >= st->tcp.size) {
     size_t size = st->tcp.size == 0 ? FIRST_SIZE : st->tcp.size;
     while (size <= (size_t)fd) size *= 2;
@@ -53,7 +53,7 @@ static bool make_known(struct state *st, int fd) {
     st->tcp.known = known;
     st->tcp.size = size;
   }
-  st->tcp.known[fd] = 1;
+  st->tcp.known[fd] = (uint8_t)family;
   return true;
 }
 
@@ -67,9 +67,9 @@ static int arm(struct state *st, int operation, int fd) {
   return epoll_ctl(st->tcp.epoll, operation, fd, &e);
 }
 
-// Takes over `fd`; it is closed when that fails. The descriptor, or -errno.
-static int adopt(struct state *st, int fd) {
-  if (make_known(st, fd)) {
+// Takes over `fd`, a socket of that family; it is closed when that fails. The descriptor, or -errno.
+static int adopt(struct state *st, int fd, int family) {
+  if (make_known(st, fd, family)) {
     if (arm(st, EPOLL_CTL_ADD, fd) == 0) return fd;
     st->tcp.known[fd] = 0;
   } else {
@@ -136,7 +136,7 @@ napi_value fn_tcp_connect(napi_env env, napi_callback_info info) {
     close(fd);
     return number(env, -error);
   }
-  return number(env, adopt(st, fd));
+  return number(env, adopt(st, fd, to.ss_family));
 }
 
 // tcpOpened(fd): how the connect ended, 0 or -errno. The queue of errors is left as it is when it failed.
@@ -147,10 +147,7 @@ napi_value fn_tcp_opened(napi_env env, napi_callback_info info) {
   socklen_t len = sizeof(error);
   if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0) return result(env, -1);
   if (error != 0) return number(env, -error);
-  int family = AF_INET;
-  len = sizeof(family);
-  if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) < 0) return result(env, -1);
-  set_error_queue(fd, family, 0);
+  set_error_queue(fd, st->tcp.known[fd], 0);
   return number(env, 0);
 }
 
@@ -175,7 +172,7 @@ napi_value fn_tcp_listen(napi_env env, napi_callback_info info) {
     close(fd);
     return number(env, -error);
   }
-  return number(env, adopt(st, fd));
+  return number(env, adopt(st, fd, at.ss_family));
 }
 
 // Out of descriptors a client would wait for ever: it is let in by the reserve and shown out.
@@ -211,7 +208,7 @@ napi_value fn_tcp_accept(napi_env env, napi_callback_info info) {
       return result(env, -1);
     }
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    if ((fd = adopt(st, fd)) < 0) continue;
+    if ((fd = adopt(st, fd, from.ss_family)) < 0) continue;
     int32_t *entry = cells + n++ * ACCEPT_CELLS;
     entry[0] = fd;
     put_address((uint32_t *)entry + 1, &from);

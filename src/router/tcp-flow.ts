@@ -176,7 +176,7 @@ export class TcpFlow implements TcpUser, ReadMemory {
   private hostBrought(conn: TcpConnection, len: number): void {
     this.bytesIn += len;
     this.usedAt = this.context.ip.now;
-    if (conn.writeRoom < READ_ROOM) {
+    if (this.spill !== null || conn.writeRoom < READ_ROOM) {
       this.pauseHost();
       conn.notifyWritable();
     }
