@@ -1,18 +1,32 @@
 // HostNet: the host's sockets, as the router and its services see them.
 //
-// Back ends: node (node:net and node:dgram, portable), the same with datagram sockets of the native addon (Linux: those
-// hear of ICMP errors), fake (tests, no sockets at all). Calls never throw for what the
+// Back ends: node (node:net and node:dgram, portable), native (TCP and datagram sockets of the addon, Linux: those hear of
+// ICMP errors, and cost less), fake (tests, no sockets at all). Calls never throw for what the
 // network or the kernel says: failures arrive as `failed` with the errno name, always after the call returned. All bytes
 // are on loan until the call returns, in both directions. After `closed`, `failed` or one's own reset()/close() nothing
 // more is called.
 
 import type { Endpoint } from '../core/address.ts';
+import type { ByteVector } from '../core/byte-vector.ts';
 
 /** Name of an errno, as Node spells it: ECONNREFUSED, EHOSTUNREACH, EMFILE, ... */
 export type ErrnoName = string;
 
+/** Memory that a socket may read into, so that what it brings needs no copy. */
+export interface ReadMemory {
+  /** Sets `into` to memory for a read, at most `most` bytes, one at least; false when there is none at present. */
+  lend(into: ByteVector, most: number): boolean;
+  /** Follows each `lend` before anything else is called: the first `len` bytes of it were read, 0 when nothing was. */
+  filled(len: number): void;
+}
+
 /** The user of one TCP socket. */
 export interface HostTcpUser {
+  /**
+   * Where to read into. Back ends that can use it call `filled` instead of `data` then, others do not; both call `data`
+   * while there is no memory.
+   */
+  readonly memory?: ReadMemory;
   /** The connect succeeded. Not called for accepted sockets: they are connected from the start. */
   connected(): void;
   /** Bytes from the peer. */
@@ -21,11 +35,24 @@ export interface HostTcpUser {
   end(): void;
   /** The backlog fell: `backlog` is smaller than when it was last looked at. */
   drained(): void;
-  /** The socket is gone for the reason given, before (connect) or after it was connected; a peer's RST is ECONNRESET. */
-  failed(code: ErrnoName): void;
+  /**
+   * The socket is gone for the reason given, before (connect) or after it was connected; a peer's RST is ECONNRESET.
+   * `report` when an ICMP error ended the connect and the back end can tell.
+   */
+  failed(code: ErrnoName, report?: IcmpReport): void;
   /** Both directions ended in order, and all that was written is with the kernel. */
   closed(): void;
 }
+
+/** Stands in for the user of an accepted socket until there is one. */
+export const NO_USER: HostTcpUser = {
+  connected() {},
+  data() {},
+  end() {},
+  drained() {},
+  failed() {},
+  closed() {},
+};
 
 export interface HostTcp {
   /** Set once, before the next event can arrive (accepted sockets start paused). */

@@ -15,6 +15,7 @@ import * as n from '../native/native.ts';
 import { ErrorQueue } from './error-queue.ts';
 import { setFromText } from './from-node.ts';
 import type { ErrnoName, HostUdp, HostUdpUser } from './host-net.ts';
+import { scopeOf } from './native-address.ts';
 
 /** Asked for as receive buffer, bytes; the kernel grants what net.core.rmem_max allows. */
 const RECEIVE_BUFFER = 1024 * 1024;
@@ -105,7 +106,7 @@ export class NativeUdp implements HostUdp {
 
   send(to: Endpoint, b: Uint8Array, off: number, len: number, ttl = 0): void {
     if (this.closed || this.poll === null) return;
-    const scope = to.zone === '' ? 0 : this.scope(to.zone);
+    const scope = scopeOf(this.wire.api, to.zone);
     if (to.port === 0 || scope < 0) this.failLater('EINVAL', to);
     else if (len > (this.ipv4 ? MAX_LEN_V4 : MAX_LEN_V6)) this.failLater('EMSGSIZE', to);
     else {
@@ -154,11 +155,6 @@ export class NativeUdp implements HostUdp {
     if (this.ipv4) api.setsockopt(this.fd, n.IPPROTO_IP, n.IP_TTL, value);
     else api.setsockopt(this.fd, n.IPPROTO_IPV6, n.IPV6_UNICAST_HOPS, value);
     this.ttl = ttl;
-  }
-
-  /** Index of an interface by name or number; negative when there is none. */
-  private scope(zone: string): number {
-    return /^\d{1,9}$/.test(zone) ? Number(zone) : this.wire.api.ifIndex(zone);
   }
 
   private readonly onReadable = (events: number): void => {

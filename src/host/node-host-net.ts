@@ -1,8 +1,9 @@
-// HostNet on Node's own sockets for TCP, and for datagrams on those of the native addon (which hear of ICMP errors), or
-// on Node's where there is no addon. Ping sockets need the addon.
+// The HostNet of real sockets. Where the native addon can be loaded TCP and datagram sockets are its own: they hear of ICMP
+// errors and cost less. Elsewhere, and with VDENET_PORTABLE=1 in the environment, they are Node's. Unix sockets are Node's
+// always; ping sockets need the addon.
 //
-// Here are the listeners and the list of what is open; node-tcp.ts, native-udp.ts, node-udp.ts and ping-socket.ts hold
-// one socket each.
+// Here are the listeners and the list of what is open; native-tcp.ts, node-tcp.ts, native-udp.ts, node-udp.ts and
+// ping-socket.ts hold one socket each.
 // After close() nothing keeps the process alive; new sockets fail with ECANCELED, and openPing gives null.
 
 import * as net from 'node:net';
@@ -21,11 +22,14 @@ import type {
   HostUdp,
   HostUdpUser,
 } from './host-net.ts';
+import { NativeListener } from './native-listener.ts';
+import { NativeTcp } from './native-tcp.ts';
 import { NativeUdp, UdpWire } from './native-udp.ts';
 import { NodeTcp } from './node-tcp.ts';
 import { NodeUdp } from './node-udp.ts';
 import { PingSockets } from './ping-socket.ts';
 import { createRandom } from './random.ts';
+import { type TcpReactor, tcpReactor } from './tcp-reactor.ts';
 import { bindLike } from './udp-port.ts';
 
 /** Connections that the kernel holds until they are accepted; it takes less when net.core.somaxconn says so. */
@@ -34,8 +38,8 @@ const BACKLOG = 511;
 export interface NodeHostNetOptions {
   /** Ping sockets; without it `pingProblem` says that they are switched off. Default true. */
   ping?: boolean;
-  /** Datagram sockets of the native addon where it can be loaded; false: Node's own. Default true. */
-  nativeUdp?: boolean;
+  /** TCP and datagram sockets of the native addon where it can be loaded; false: Node's own. */
+  native?: boolean;
 }
 
 export function createNodeHostNet(options: NodeHostNetOptions = {}): HostNet {
@@ -116,17 +120,21 @@ class UnixListener implements HostListener {
 }
 
 class NodeHostNet implements HostNet {
-  private readonly tcps = new Set<NodeTcp>();
+  private readonly tcps = new Set<HostTcp>();
   private readonly others = new Set<Open>();
   private readonly pings: PingSockets;
   /** Null: datagram sockets are Node's own. */
   private readonly wire: UdpWire | null;
   private readonly random = createRandom();
+  /** Null: so are TCP sockets. */
+  private readonly reactor: TcpReactor | null;
   private closed = false;
 
   constructor(options: NodeHostNetOptions) {
     this.pings = new PingSockets(options.ping ?? true);
-    this.wire = (options.nativeUdp ?? true) && nativeProblem() === null ? new UdpWire(native()) : null;
+    const wanted = options.native ?? process.env.VDENET_PORTABLE !== '1';
+    this.wire = wanted && nativeProblem() === null ? new UdpWire(native()) : null;
+    this.reactor = wanted ? tcpReactor() : null;
   }
 
   get pingProblem(): string | null {
@@ -134,6 +142,13 @@ class NodeHostNet implements HostNet {
   }
 
   connectTcp(to: Endpoint, user: HostTcpUser): HostTcp {
+    const { reactor } = this;
+    if (reactor !== null) {
+      if (this.closed) return NativeTcp.refused(reactor, to, user, 'ECANCELED');
+      const tcp = NativeTcp.connect(reactor, to, user, this.forgetTcp);
+      this.tcps.add(tcp);
+      return tcp;
+    }
     const tcp = NodeTcp.connect(to, user, this.forgetTcp);
     if (this.closed) tcp.cancel('ECANCELED');
     else this.tcps.add(tcp);
@@ -143,9 +158,27 @@ class NodeHostNet implements HostNet {
   listenTcp(at: Endpoint, accept: (socket: HostTcp) => void): Promise<HostListener> {
     const where = new Endpoint().copy(at);
     if (this.closed) return Promise.reject(listenError('TCP', where, 'ECANCELED'));
+    if (this.reactor !== null) return this.listenNative(this.reactor, where, accept);
     const listener = new Listener(accept, this.openTcp, this.forgetOther);
     this.others.add(listener);
     return listener.listen(where);
+  }
+
+  private async listenNative(
+    reactor: TcpReactor,
+    at: Endpoint,
+    accept: (socket: HostTcp) => void,
+  ): Promise<HostListener> {
+    const onAccept = (fd: number, remote: Endpoint): void => {
+      const tcp = NativeTcp.accepted(reactor, fd, remote, this.forgetTcp);
+      this.tcps.add(tcp);
+      accept(tcp);
+    };
+    const listener = new NativeListener(reactor, at, BACKLOG, onAccept, this.forgetOther);
+    this.others.add(listener);
+    await null; // as with Node's, which listens a tick later: a close() in between fails it
+    if (this.closed) throw listenError('TCP', at, 'ECANCELED');
+    return listener;
   }
 
   connectUnix(path: string, user: HostTcpUser): HostTcp {
@@ -210,7 +243,7 @@ class NodeHostNet implements HostNet {
     this.pings.close();
   }
 
-  private readonly forgetTcp = (tcp: NodeTcp): void => {
+  private readonly forgetTcp = (tcp: HostTcp): void => {
     this.tcps.delete(tcp);
   };
 

@@ -4,7 +4,7 @@
 // before any other socket can be read, and HostTcpUser.data has its bytes on loan only. So an idle flow owns no read
 // memory. `pause` stops reading from the kernel, whose window then shuts: nothing piles up here.
 //
-// Writing. Bytes handed to `write` are on loan, so they are copied once, into chunks of a pool shared by all flows:
+// Writing. Bytes handed to `write` are copied once, into chunks of a pool shared by all flows (write-queue.ts):
 //
 //      write write write      flush
 //        |     |     |          |
@@ -34,54 +34,14 @@
 import * as net from 'node:net';
 import { Endpoint } from '../core/address.ts';
 import { errnoOf, setFromText } from './from-node.ts';
-import type { ErrnoName, HostTcp, HostTcpUser } from './host-net.ts';
+import { type ErrnoName, type HostTcp, type HostTcpUser, NO_USER } from './host-net.ts';
+import { CHUNK_LEN, type Chunk, giveChunk, WriteQueue } from './write-queue.ts';
 
 /** Largest read, bytes. Also what may still arrive after pause(). */
 const READ_LEN = 256 * 1024;
-/** Bytes handed to the kernel at once; also the step in which a backlog falls. */
-const CHUNK_LEN = 64 * 1024;
-/** Chunks kept for reuse (2 MiB): as many flows as usually write within one wake-up. */
-const SPARE_CHUNKS = 32;
 
 const readBuffer = Buffer.allocUnsafeSlow(READ_LEN);
 const NOTHING = Buffer.alloc(0);
-
-/** A piece of the bytes that wait for the kernel. */
-class Chunk {
-  readonly bytes = Buffer.allocUnsafeSlow(CHUNK_LEN);
-  len = 0;
-  next: Chunk | null = null;
-}
-
-let spare: Chunk | null = null;
-let spareCount = 0;
-
-function takeChunk(): Chunk {
-  const chunk = spare;
-  if (chunk === null) return new Chunk();
-  spare = chunk.next;
-  spareCount--;
-  chunk.next = null;
-  chunk.len = 0;
-  return chunk;
-}
-
-function giveChunk(chunk: Chunk): void {
-  if (spareCount === SPARE_CHUNKS) return;
-  chunk.next = spare;
-  spare = chunk;
-  spareCount++;
-}
-
-/** Stands in for the user of an accepted socket until there is one. */
-const NO_USER: HostTcpUser = {
-  connected() {},
-  data() {},
-  end() {},
-  drained() {},
-  failed() {},
-  closed() {},
-};
 
 const CONNECTING = 0;
 const OPEN = 1;
@@ -104,9 +64,8 @@ export class NodeTcp implements HostTcp {
   private finSent = false;
   /** The chunk that the kernel has not taken whole. */
   private inFlight: Chunk | null = null;
-  /** Chunks behind it, the last one being filled. */
-  private head: Chunk | null = null;
-  private tail: Chunk | null = null;
+  /** What waits behind it. */
+  private readonly queue = new WriteQueue();
   /** Bytes in all of them. */
   private pending = 0;
   /** `backlog` as it was last looked at. */
@@ -184,18 +143,9 @@ export class NodeTcp implements HostTcp {
     if (this.ending || this.state === DONE) return;
     this.pending += len;
     while (len > 0) {
-      let chunk = this.tail;
-      if (chunk === null || chunk.len === CHUNK_LEN) {
-        // A full chunk leaves at once when it can: the pool then serves a batch of any size.
-        if (chunk !== null) this.pump();
-        chunk = takeChunk();
-        if (this.tail === null) this.head = chunk;
-        else this.tail.next = chunk;
-        this.tail = chunk;
-      }
-      const n = Math.min(len, CHUNK_LEN - chunk.len);
-      chunk.bytes.set(b.subarray(off, off + n), chunk.len);
-      chunk.len += n;
+      // A full chunk leaves at once when it can: the pool then serves a batch of any size.
+      if (this.queue.full) this.pump();
+      const n = this.queue.append(b, off, len);
       off += n;
       len -= n;
     }
@@ -243,12 +193,9 @@ export class NodeTcp implements HostTcp {
 
   /** Hands chunks to the kernel until it takes no more, then the FIN when it is time for it. */
   private pump(): void {
-    const socket = this.socket;
-    while (this.state === OPEN && this.inFlight === null && this.head !== null) {
-      const chunk = this.head;
-      this.head = chunk.next;
-      if (this.head === null) this.tail = null;
-      chunk.next = null;
+    const { socket, queue } = this;
+    while (this.state === OPEN && this.inFlight === null && queue.head !== null) {
+      const chunk = queue.shift();
       socket.write(chunk.len === CHUNK_LEN ? chunk.bytes : chunk.bytes.subarray(0, chunk.len), this.onWritten);
       if (socket.writableLength > 0) {
         this.inFlight = chunk;
@@ -267,13 +214,7 @@ export class NodeTcp implements HostTcp {
   private done(): void {
     this.state = DONE;
     this.forget(this);
-    for (let chunk = this.head; chunk !== null; ) {
-      const next = chunk.next;
-      giveChunk(chunk);
-      chunk = next;
-    }
-    this.head = null;
-    this.tail = null;
+    this.queue.clear();
     this.inFlight = null;
     this.pending = 0;
   }

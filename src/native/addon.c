@@ -19,6 +19,8 @@
 // one inside its own callback is safe. When the environment ends, an asynchronous clean-up hook closes what is left:
 // without it a worker's exit would abort the process ("uv_loop_close() while having open handles").
 //
+// TCP sockets have one epoll of their own, which one watch watches: tcp.c.
+//
 // State. One struct per environment (main thread, each worker), given to each function as its data pointer. It lives
 // until the environment, all batches and all watches are gone, in whatever order the finalizers run.
 
@@ -26,7 +28,7 @@
 
 #include <stdio.h>
 
-#define ABI 5  // of these files and load.ts: raised when a function changes
+#define ABI 6  // of these files and load.ts: raised when a function changes
 
 // ---- state
 
@@ -55,6 +57,7 @@ void state_release(struct state *st) {
   free(st->batches.slots);
   free(st->watches.slots);
   free(st->forwarders.slots);
+  tcp_free(st);
   free(st);
 }
 
@@ -104,10 +107,26 @@ bool get_bytes(napi_env env, napi_value v, const char *what, uint8_t **data, siz
   return true;
 }
 
+bool get_table(napi_env env, napi_value v, const char *what, size_t least, int32_t **cells, size_t *len) {
+  bool is = false;
+  napi_typedarray_type type;
+  if (napi_is_typedarray(env, v, &is) != napi_ok || !is ||
+      napi_get_typedarray_info(env, v, &type, len, (void **)cells, NULL, NULL) != napi_ok || type != napi_int32_array) {
+    type_error(env, what, "an Int32Array");
+    return false;
+  }
+  if (*len < least) {
+    range_error(env, what, "is too short");
+    return false;
+  }
+  return true;
+}
+
 // ---- the module
 
 static void on_environment_exit(napi_async_cleanup_hook_handle hook, void *data) {
   (void)hook;
+  tcp_end(data);
   watches_end(data);
 }
 
@@ -127,6 +146,7 @@ NAPI_MODULE_INIT() {
   if (st == NULL) return out_of_memory(env);
   st->env = env;
   st->users = 1;
+  st->tcp.epoll = st->tcp.reserve = -1;
   if (napi_get_uv_event_loop(env, &st->loop) != napi_ok ||
       napi_set_instance_data(env, st, on_state_gone, NULL) != napi_ok) {
     free(st);

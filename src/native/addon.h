@@ -30,6 +30,14 @@ struct table {
   uint32_t free;  // the first free slot; size: none
 };
 
+// TCP sockets (tcp.c).
+struct tcp_sockets {
+  int epoll;       // -1: not made yet
+  int reserve;     // for clients that are turned away; -1: none
+  uint8_t *known;  // by descriptor: the family of the socket, 0 for what is none of them
+  size_t size;
+};
+
 struct state {
   napi_env env;
   uv_loop_t *loop;
@@ -40,6 +48,7 @@ struct state {
   struct table batches;
   struct table watches;
   struct table forwarders;
+  struct tcp_sockets tcp;
 };
 
 bool table_add(struct table *t, void *entry, uint32_t *id);
@@ -54,6 +63,10 @@ void state_release(struct state *st);
 
 // Closes all watches of an environment that ends, then removes its exit hook.
 void watches_end(struct state *st);
+
+// Closes all TCP sockets of an environment that ends; gives back what they needed.
+void tcp_end(struct state *st);
+void tcp_free(struct state *st);
 
 // ---- arguments and results
 
@@ -86,6 +99,14 @@ bool get_integer(napi_env env, napi_value v, const char *what, double lo, double
 
 // Reads the bytes of a Uint8Array; `buffer` may be NULL. False: an exception was thrown.
 bool get_bytes(napi_env env, napi_value v, const char *what, uint8_t **data, size_t *len, napi_value *buffer);
+
+// Reads the cells of an Int32Array of at least `least`; their number goes to `len`. False: an exception was thrown.
+bool get_table(napi_env env, napi_value v, const char *what, size_t least, int32_t **cells, size_t *len);
+
+static inline bool get_cells(napi_env env, napi_value v, const char *what, size_t least, int32_t **cells) {
+  size_t len;
+  return get_table(env, v, what, least, cells, &len);
+}
 
 static inline napi_value number(napi_env env, int64_t n) {
   napi_value v;
@@ -142,8 +163,21 @@ static inline napi_value count_or_error(napi_env env, ssize_t rc) {
   X("recvPackets", fn_recv_packets)   \
   X("sendPackets", fn_send_packets)   \
   X("sum", fn_sum)                    \
+  X("tcpConnect", fn_tcp_connect)     \
+  X("tcpOpened", fn_tcp_opened)       \
+  X("tcpListen", fn_tcp_listen)       \
+  X("tcpAccept", fn_tcp_accept)       \
+  X("tcpName", fn_tcp_name)           \
+  X("tcpEpoll", fn_tcp_epoll)         \
+  X("tcpEvents", fn_tcp_events)       \
+  X("tcpRearm", fn_tcp_rearm)         \
+  X("tcpRead", fn_tcp_read)           \
+  X("tcpWrite", fn_tcp_write)         \
+  X("tcpEnd", fn_tcp_end)             \
+  X("tcpClose", fn_tcp_close)         \
   X("poll", fn_poll)                  \
   X("pollModify", fn_poll_modify)     \
+  X("pollRef", fn_poll_ref)           \
   X("pollUnref", fn_poll_unref)       \
   X("pollClose", fn_poll_close)
 

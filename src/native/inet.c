@@ -12,21 +12,20 @@
 
 #include "addon.h"
 #include "batch.h"
+#include "inet.h"
 
 #include <arpa/inet.h>
 #include <linux/errqueue.h>
 #include <net/if.h>
-#include <netinet/in.h>
 
 #define MAPPED 0xffff   // third word of an IPv4 address
 #define CONTROL_LEN 64  // one control message with a number, of either family; aligned
 
-enum { W0, W1, W2, W3, PORT, SCOPE, TTL, CELLS };
 _Static_assert(CELLS <= ADDRESS_CELLS, "batch.h leaves room for the address");
 
 // ---- addresses
 
-static void put_address(uint32_t *cells, const struct sockaddr_storage *a) {
+void put_address(uint32_t *cells, const struct sockaddr_storage *a) {
   const struct sockaddr_in *v4 = (const void *)a;
   const struct sockaddr_in6 *v6 = (const void *)a;
   memset(cells, 0, (SCOPE + 1) * sizeof(*cells));
@@ -42,7 +41,7 @@ static void put_address(uint32_t *cells, const struct sockaddr_storage *a) {
   }
 }
 
-static socklen_t get_address(const uint32_t *shared, struct sockaddr_storage *a) {
+socklen_t get_address(const uint32_t *shared, struct sockaddr_storage *a) {
   uint32_t cells[CELLS];
   for (int i = 0; i < CELLS; i++) cells[i] = cell(&shared[i]);
   memset(a, 0, sizeof(*a));
@@ -172,15 +171,8 @@ static const struct sock_extended_err *find_error(struct msghdr *m) {
 napi_value fn_recv_error(napi_env env, napi_callback_info info) {
   ARGUMENTS(2);
   FD(fd, 0);
-  bool is = false;
-  napi_typedarray_type type;
-  size_t cells;
   int32_t *out;
-  if (napi_is_typedarray(env, argv[1], &is) != napi_ok || !is ||
-      napi_get_typedarray_info(env, argv[1], &type, &cells, (void **)&out, NULL, NULL) != napi_ok ||
-      type != napi_int32_array)
-    return type_error(env, "record", "an Int32Array");
-  if (cells < E_CELLS) return range_error(env, "record", "is too short");
+  if (!get_cells(env, argv[1], "record", E_CELLS, &out)) return NULL;
 
   struct sockaddr_storage to = {0};
   uint32_t data[2] = {0};

@@ -7,7 +7,7 @@ import { arch, platform } from 'node:process';
 import { fileURLToPath } from 'node:url';
 
 /** Must equal ABI in addon.c; a binary of another one is refused. */
-const ABI = 5;
+const ABI = 6;
 
 /** What addon.c exports. Batches and watches are ids here; native.ts gives them objects. */
 export interface Addon {
@@ -59,8 +59,21 @@ export interface Addon {
   packet(index: number, promiscuous: boolean): number;
   recvPackets(fd: number, batch: number, base: number, stride: number, max: number): number;
   sendPackets(fd: number, batch: number, start: number, count: number): number;
+  tcpConnect(address: Int32Array): number;
+  tcpOpened(fd: number): number;
+  tcpListen(address: Int32Array, backlog: number): number;
+  tcpAccept(fd: number, table: Int32Array): number;
+  tcpName(fd: number, address: Int32Array): number;
+  tcpEpoll(): number;
+  tcpEvents(table: Int32Array): number;
+  tcpRearm(fd: number): number;
+  tcpRead(fd: number, pieces: readonly Uint8Array[], count: number, off: number, len: number): number;
+  tcpWrite(fd: number, pieces: readonly Uint8Array[], count: number, off: number, len: number): number;
+  tcpEnd(fd: number): number;
+  tcpClose(fd: number, reset: boolean): number;
   poll(fd: number, events: number, ready: (events: number) => void): number;
   pollModify(watch: number, events: number): number;
+  pollRef(watch: number): void;
   pollUnref(watch: number): void;
   pollClose(watch: number): void;
   sum(batch: number, off: number, len: number, initial: number): number;

@@ -189,6 +189,44 @@ export interface NativeApi {
   /** As send, to a packet socket, at most 64 at once. A device that is full fails with -ENOBUFS. */
   sendPackets(fd: number, batch: Batch, start: number, count: number): number;
 
+  // ---- TCP sockets: known by their descriptors until tcpClose, watched all together by one epoll
+  /** Begins to connect to an address (ADDRESS_CELLS words as in a batch). A descriptor, or -errno when it failed at once. */
+  tcpConnect(address: Int32Array): number;
+  /**
+   * How a connect ended of which an event told: 0, or -errno. When it failed recvError has the ICMP error that was the
+   * reason, if one was; from Linux 5.18 on.
+   */
+  tcpOpened(fd: number): number;
+  /** Listens at exactly that address (IPv6: not for IPv4 too). A descriptor, or -errno. */
+  tcpListen(address: Int32Array, backlog: number): number;
+  /**
+   * Takes up to 64 connections into `table`: ACCEPT_CELLS words each, the descriptor and the peer's address. How many;
+   * fewer than fit: no more wait. Or -errno. Clients for whom there is no descriptor are turned away.
+   */
+  tcpAccept(fd: number, table: Int32Array): number;
+  /** Puts the own address into ADDRESS_CELLS words. */
+  tcpName(fd: number, address: Int32Array): number;
+  /** The descriptor of the epoll, to be watched for READABLE: the same for all callers of a thread. */
+  tcpEpoll(): number;
+  /**
+   * Takes up to 256 events into `table`: EVENT_CELLS words each, descriptor and EPOLL bits; how many. An event is told
+   * once (edge-triggered), a new socket has its first by itself.
+   */
+  tcpEvents(table: Int32Array): number;
+  /** Has what the socket is ready for told again. */
+  tcpRearm(fd: number): number;
+  /**
+   * Reads up to `len` bytes into the first `count` (1 to 64) of `pieces`, from `off` of the first one on; 0 is the peer's
+   * end, -EAGAIN that nothing waits.
+   */
+  tcpRead(fd: number, pieces: readonly Uint8Array[], count: number, off: number, len: number): number;
+  /** Writes from there; how many bytes the kernel took, -EAGAIN for none. An event tells when it takes more. */
+  tcpWrite(fd: number, pieces: readonly Uint8Array[], count: number, off: number, len: number): number;
+  /** FIN behind what was written. */
+  tcpEnd(fd: number): number;
+  /** Closes, with `reset` by RST. No event is told any more but those that were taken already. */
+  tcpClose(fd: number, reset: boolean): number;
+
   // ---- readiness
   /**
    * Calls `ready(events)` once per wake-up while the descriptor is ready for one of `events` (READABLE | WRITABLE |
@@ -200,6 +238,8 @@ export interface NativeApi {
   poll(fd: number, events: number, ready: (events: number) => void): Poll;
   /** Changes the events; 0 pauses. Without effect on a closed watch. */
   pollModify(poll: Poll, events: number): void;
+  /** Keeps the process alive again. */
+  pollRef(poll: Poll): void;
   /** Lets the process end while the watch is active. */
   pollUnref(poll: Poll): void;
   /** Ends the watch; allowed inside its own callback, and twice. The descriptor is closed by the caller, afterwards. */
@@ -217,6 +257,16 @@ export const READABLE = 1;
 export const WRITABLE = 2;
 export const DISCONNECT = 4;
 
+/** Words of an entry of tcpEvents and of tcpAccept. */
+export const EVENT_CELLS = 2;
+export const ACCEPT_CELLS = 8;
+/** Events of tcpEvents. */
+export const EPOLLIN = 0x1;
+export const EPOLLOUT = 0x4;
+export const EPOLLERR = 0x8;
+export const EPOLLHUP = 0x10;
+export const EPOLLRDHUP = 0x2000;
+
 // Linux constants that Node does not export.
 export const AF_UNIX = 1;
 export const AF_INET = 2;
@@ -225,6 +275,7 @@ export const SOCK_STREAM = 1;
 export const SOCK_DGRAM = 2;
 export const SOCK_SEQPACKET = 5;
 export const SOL_SOCKET = 1;
+export const SO_ERROR = 4;
 export const SO_SNDBUF = 7;
 export const SO_RCVBUF = 8;
 /** Bytes of a slot in front of a frame that recvPackets received. */
@@ -328,6 +379,11 @@ class Watch implements Poll {
     if (status < 0) throw systemError(status, 'poll', `of descriptor ${poll.fd}`);
   }
 
+  static ref(addon: Addon, poll: Poll): void {
+    const id = (poll as Watch).#id;
+    if (id !== CLOSED) addon.pollRef(id);
+  }
+
   static unref(addon: Addon, poll: Poll): void {
     const id = (poll as Watch).#id;
     if (id !== CLOSED) addon.pollUnref(id);
@@ -367,6 +423,19 @@ const faceOf = (addon: Addon): NativeApi => ({
   joinGroup: addon.joinGroup,
   packet: addon.packet,
 
+  tcpConnect: addon.tcpConnect,
+  tcpOpened: addon.tcpOpened,
+  tcpListen: addon.tcpListen,
+  tcpAccept: addon.tcpAccept,
+  tcpName: addon.tcpName,
+  tcpEpoll: addon.tcpEpoll,
+  tcpEvents: addon.tcpEvents,
+  tcpRearm: addon.tcpRearm,
+  tcpRead: addon.tcpRead,
+  tcpWrite: addon.tcpWrite,
+  tcpEnd: addon.tcpEnd,
+  tcpClose: addon.tcpClose,
+
   newBatch: (memory, capacity) => new SlabBatch(addon, memory, capacity, false),
   newAddressedBatch: (memory, capacity) => new SlabBatch(addon, memory, capacity, true),
   recv: (fd, batch, base, stride, max) => addon.recv(fd, SlabBatch.id(batch), base, stride, max),
@@ -386,6 +455,7 @@ const faceOf = (addon: Addon): NativeApi => ({
 
   poll: (fd, events, ready) => new Watch(addon, fd, events, ready),
   pollModify: (poll, events) => Watch.modify(addon, poll, events),
+  pollRef: (poll) => Watch.ref(addon, poll),
   pollUnref: (poll) => Watch.unref(addon, poll),
   pollClose: (poll) => Watch.close(addon, poll),
 

@@ -25,15 +25,8 @@ napi_value fn_accept(napi_env env, napi_callback_info info) {
 // pipe(ends): ends[0] is to be read, ends[1] to be written. Both block: one of them is for a child process.
 napi_value fn_pipe(napi_env env, napi_callback_info info) {
   ARGUMENTS(1);
-  bool is = false;
-  napi_typedarray_type type;
-  size_t len;
   int32_t *ends;
-  if (napi_is_typedarray(env, argv[0], &is) != napi_ok || !is ||
-      napi_get_typedarray_info(env, argv[0], &type, &len, (void **)&ends, NULL, NULL) != napi_ok ||
-      type != napi_int32_array)
-    return type_error(env, "ends", "an Int32Array");
-  if (len != 2) return range_error(env, "ends", "must have 2 cells");
+  if (!get_cells(env, argv[0], "ends", 2, &ends)) return NULL;
   int fds[2];
   if (pipe2(fds, O_CLOEXEC) < 0) return result(env, -1);
   ends[0] = fds[0];

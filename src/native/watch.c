@@ -137,6 +137,13 @@ napi_value fn_poll_modify(napi_env env, napi_callback_info info) {
   return number(env, watch_set(w, events));
 }
 
+napi_value fn_poll_ref(napi_env env, napi_callback_info info) {
+  ARGUMENTS(1);
+  struct watch *w = get_watch(env, st, argv[0]);
+  if (w != NULL) uv_ref((uv_handle_t *)&w->handle);
+  return NULL;
+}
+
 napi_value fn_poll_unref(napi_env env, napi_callback_info info) {
   ARGUMENTS(1);
   struct watch *w = get_watch(env, st, argv[0]);

@@ -33,23 +33,41 @@ export function tellGuest(
   code: ErrnoName,
   report: IcmpReport | undefined,
 ): void {
-  const { ip, translation } = context;
-  const { bytes, len, isIpv4 } = quote;
-  if (report === undefined || !(hostIpv4 ? icmpv4.isError(report.type) : icmpv6.isError(report.type))) {
-    const verdict = datagramVerdict(code);
-    if (verdict !== Verdict.Silence) ip.errors.about(bytes, 0, len, verdict);
+  const { ip } = context;
+  const { bytes, len } = quote;
+  if (report !== undefined && (hostIpv4 ? icmpv4.isError(report.type) : icmpv6.isError(report.type))) {
+    relayReport(context, bytes, len, hostIpv4, via, report);
     return;
   }
-  const { type, code: icmpCode, mtu, offender } = report;
+  const verdict = datagramVerdict(code);
+  if (verdict !== Verdict.Silence) ip.errors.about(bytes, 0, len, verdict);
+}
+
+/**
+ * Sends a guest the ICMP error that came back for what it sent. `bytes` from 0 to `len` is that packet: IP header and at
+ * least eight bytes. False when the report is no error, or one that the guest's family does not have.
+ */
+export function relayReport(
+  context: RouterContext,
+  bytes: Uint8Array,
+  len: number,
+  hostIpv4: boolean,
+  via: number,
+  report: IcmpReport,
+): boolean {
+  const { ip, translation } = context;
+  const { type, code, mtu, offender } = report;
+  if (!(hostIpv4 ? icmpv4.isError(type) : icmpv6.isError(type))) return false;
+  const isIpv4 = bytes[0]! >>> 4 === 4;
   const source = offender === null ? null : presentAs(ip, translation, isIpv4, via, offender);
   if (hostIpv4 === isIpv4) {
-    ip.errors.relay(bytes, 0, len, type, icmpCode, isIpv4 ? mtu & 0xffff : mtu, source);
-    return;
+    ip.errors.relay(bytes, 0, len, type, code, isIpv4 ? mtu & 0xffff : mtu, source);
+    return true;
   }
   // A report does not say where a parameter problem points.
   const pointless = hostIpv4 && type === icmpv4.TYPE_PARAMETER_PROBLEM;
   const value = pointless ? -1 : mtu;
-  if (hostIpv4 ? translated.fromIpv4(type, icmpCode, value) : translated.fromIpv6(type, icmpCode, value)) {
-    ip.errors.relay(bytes, 0, len, translated.type, translated.code, translated.rest, source);
-  }
+  if (!(hostIpv4 ? translated.fromIpv4(type, code, value) : translated.fromIpv6(type, code, value))) return false;
+  ip.errors.relay(bytes, 0, len, translated.type, translated.code, translated.rest, source);
+  return true;
 }

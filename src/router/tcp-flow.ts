@@ -3,7 +3,7 @@
 //   guest opens    SYN -> policy -> host connect -> connected: SYN,ACK      | failed: RST or ICMP (host-errors.ts)
 //   forward        host accept -> SYN to the guest -> established: read     | refused, no answer: RST to the client
 //   guest -> host  segment -> host.write (one copy), host.flush once per batch; the window follows the host's backlog
-//   host -> guest  read -> send buffer; a full one pauses the host socket
+//   host -> guest  read into the send buffer (lend, filled) or copied there (data); a full one pauses the host socket
 //   FIN            passed on behind all data, each direction by itself (half close)
 //   RST, errors    passed on as RST: the guest's at once, the host's behind what the host had sent
 //
@@ -11,15 +11,18 @@
 // Both sides have a `data` event, so the host's events come in through a small object of their own (HostSide).
 
 import { Endpoint, endpointIpv4 } from '../core/address.ts';
+import type { ByteVector } from '../core/byte-vector.ts';
 import { copyBytes } from '../core/frame.ts';
-import type { HostTcp, HostTcpUser } from '../host/host-net.ts';
+import type { HostTcp, HostTcpUser, IcmpReport, ReadMemory } from '../host/host-net.ts';
 import type { Neighbor } from '../ip/index.ts';
 import { stateName, type TcpConnection, type TcpEnd, type TcpUser } from '../tcp/index.ts';
 import type { RouterContext } from './context.ts';
 import type { FlowView } from './flow-view.ts';
 import { connectVerdict, isResourceError, Verdict } from './host-errors.ts';
+import { relayReport } from './icmp-relay.ts';
 import type { Destination } from './policy.ts';
 import type { Shortage } from './shortage.ts';
+import { VIA_NONE } from './translation.ts';
 
 const LOOPBACK = 0x7f000001;
 /** With less room than this in the send buffer the host socket is paused: what one read usually brings. */
@@ -33,7 +36,7 @@ export interface TcpFlowOwner {
   gone(flow: TcpFlow): void;
 }
 
-export class TcpFlow implements TcpUser {
+export class TcpFlow implements TcpUser, ReadMemory {
   readonly context: RouterContext;
   readonly guest: Neighbor;
   private readonly shortage: Shortage;
@@ -50,6 +53,8 @@ export class TcpFlow implements TcpUser {
   private unixPath = '';
   /** A failed connect to ::1 is tried again at 127.0.0.1. */
   private mayFallBack = false;
+  /** Prefix by which the guest knows the IPv4 destination. */
+  private via = VIA_NONE;
   private hostPaused = false;
   /** The host's side sends nothing more: FIN, or (`hostBroken`) an error that the guest learns of behind the data. */
   private hostEnded = false;
@@ -112,6 +117,7 @@ export class TcpFlow implements TcpUser {
     this.guestEnd.copy(conn.remote);
     this.peerEnd.copy(to);
     this.mayFallBack = to.isLoopback && !to.isIpv4;
+    this.via = to.via;
     conn.user = this;
     this.host = this.context.host.connectTcp(to, new HostSide(this));
   }
@@ -149,11 +155,26 @@ export class TcpFlow implements TcpUser {
   hostData(b: Uint8Array, off: number, len: number): void {
     const conn = this.conn;
     if (conn === null) return;
-    this.bytesIn += len;
-    this.usedAt = this.context.ip.now;
     const taken = this.spill === null ? conn.write(b, off, len) : 0;
     if (taken < len) this.keep(b, off + taken, len - taken);
-    if (conn.writeRoom < READ_ROOM) {
+    this.hostBrought(conn, len);
+  }
+
+  /** Memory for the next read of the host's side. */
+  lend(into: ByteVector, most: number): boolean {
+    return this.conn !== null && this.spill === null && this.conn.lend(into, most);
+  }
+
+  filled(len: number): void {
+    const conn = this.conn!;
+    conn.filled(len);
+    if (len > 0) this.hostBrought(conn, len);
+  }
+
+  private hostBrought(conn: TcpConnection, len: number): void {
+    this.bytesIn += len;
+    this.usedAt = this.context.ip.now;
+    if (this.spill !== null || conn.writeRoom < READ_ROOM) {
       this.pauseHost();
       conn.notifyWritable();
     }
@@ -174,7 +195,7 @@ export class TcpFlow implements TcpUser {
     this.context.ip.flushSoon();
   }
 
-  hostFailed(code: string): void {
+  hostFailed(code: string, report?: IcmpReport): void {
     this.host = null;
     const conn = this.conn;
     if (this.mayFallBack && conn?.deferred === true && !isResourceError(code, false)) {
@@ -192,7 +213,7 @@ export class TcpFlow implements TcpUser {
     }
     this.conn = null;
     if (conn !== null && this.syn !== null) {
-      this.tellRefusal(conn, this.syn, code);
+      this.tellRefusal(conn, this.syn, code, report);
       this.context.ip.flushSoon();
     }
     this.finish();
@@ -203,8 +224,15 @@ export class TcpFlow implements TcpUser {
     if (this.conn === null) this.finish();
   }
 
-  private tellRefusal(conn: TcpConnection, syn: Uint8Array, code: string): void {
+  /** What another host or router said is passed on as it came; what this host found out is told by the one table. */
+  private tellRefusal(conn: TcpConnection, syn: Uint8Array, code: string, report: IcmpReport | undefined): void {
     const { isIpv4 } = this.peerEnd;
+    if (report !== undefined && report.offender !== null) {
+      if (relayReport(this.context, syn, syn.length, isIpv4, this.via, report)) {
+        conn.discard();
+        return;
+      }
+    }
     let verdict = connectVerdict(code, isIpv4 || this.unixPath !== '');
     if (isResourceError(code, isIpv4)) {
       this.context.log(`connect-${code}`, `cannot connect to ${conn.local}: ${code}`);
@@ -308,10 +336,12 @@ export class TcpFlow implements TcpUser {
 
 /** The host socket's events, passed on to the flow. */
 class HostSide implements HostTcpUser {
+  readonly memory: ReadMemory;
   private readonly flow: TcpFlow;
 
   constructor(flow: TcpFlow) {
     this.flow = flow;
+    this.memory = flow;
   }
 
   connected(): void {
@@ -330,8 +360,8 @@ class HostSide implements HostTcpUser {
     this.flow.hostDrained();
   }
 
-  failed(code: string): void {
-    this.flow.hostFailed(code);
+  failed(code: string, report?: IcmpReport): void {
+    this.flow.hostFailed(code, report);
   }
 
   closed(): void {

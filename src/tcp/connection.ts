@@ -16,6 +16,7 @@
 // half-closed connection behind for ever).
 
 import { Endpoint } from '../core/address.ts';
+import type { ByteVector } from '../core/byte-vector.ts';
 import { seqInt } from '../core/seq.ts';
 import type { Timer } from '../core/timer-wheel.ts';
 import type { ConnectionList } from './connection-list.ts';
@@ -232,6 +233,20 @@ export class TcpConnection {
     const n = this.snd.write(b, off, len);
     this.engine.markDirty(this);
     return n;
+  }
+
+  /**
+   * Lends memory of the send buffer, at most `most` bytes (1 at least), that may be written to until `filled`, which must
+   * follow before anything else is called; false when there is none now. As `write`, without the copy.
+   */
+  lend(into: ByteVector, most: number): boolean {
+    return !this.over && !this.pending && this.snd.lend(into, most);
+  }
+
+  /** The first `len` bytes that were lent are written. */
+  filled(len: number): void {
+    this.snd.filled(len);
+    if (len > 0) this.engine.markDirty(this);
   }
 
   /** Bytes that `write` would take now. */

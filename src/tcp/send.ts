@@ -11,6 +11,7 @@
 // Silly windows are avoided as RFC 9293 section 3.8.6.2.1 says: a segment that the peer's window cuts short waits until it
 // is full, or at least half of the largest window seen, or the persist timer expires. A FIN may exceed the window.
 
+import type { ByteVector } from '../core/byte-vector.ts';
 import { seqDiff, seqGt, seqInt } from '../core/seq.ts';
 import { dataOptionsLen, FIN, HEADER_LEN, MAX_HEADER_LEN, PSH } from '../wire/tcp.ts';
 import type { TcpConnection } from './connection.ts';
@@ -142,6 +143,16 @@ export class Sender {
       if (n < fits) this.c.engine.starved(this.c);
     }
     return n;
+  }
+
+  /** Lends memory of the buffer: see TcpConnection.lend. */
+  lend(into: ByteVector, most: number): boolean {
+    const fits = Math.min(most, this.room);
+    return fits > 0 && this.buffer.lend(into, fits);
+  }
+
+  filled(len: number): void {
+    this.buffer.filled(len);
   }
 
   wantWritable(): void {

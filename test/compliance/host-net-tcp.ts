@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import type * as net from 'node:net';
 import test from 'ava';
 import { Endpoint, parseEndpoint } from '../../src/core/address.ts';
+import type { ReadMemory } from '../../src/host/host-net.ts';
 import { TcpRecorder, UdpRecorder } from '../support/host-users.ts';
 import {
   bytesOf,
@@ -215,6 +216,72 @@ export function tcpTests(name: string, open: OpenHost): void {
     await user.until('end');
     t.true(pauses > 3);
     t.is(sha(user.bytes()), sha(want));
+  });
+
+  test(`${name}: a user that lends memory gets every byte once and in order, whatever it lends`, async (t) => {
+    const want = randomBytes(FLOOD_LEN);
+    const { at } = await serve(t, (socket) => void socket.end(want));
+    const user = new TcpRecorder();
+    const parts: Buffer[] = [];
+    let lent: Buffer[] | null = null;
+    let turn = 0;
+    const memory: ReadMemory = {
+      lend(into, most) {
+        t.is(lent, null, 'filled must come before the next lend');
+        t.true(most > 0);
+        if (++turn % 7 === 0) return false;
+        lent = [Buffer.alloc((turn % 3) * 5000 + 5), Buffer.alloc(turn % 5), Buffer.alloc(100_000)];
+        lent.forEach((piece, i) => {
+          into.pieces[i] = piece;
+        });
+        into.count = lent.length;
+        into.off = 5;
+        into.len = Math.min(
+          most,
+          lent.reduce((sum, piece) => sum + piece.length, -5),
+        );
+        return true;
+      },
+      filled(len) {
+        const all = Buffer.concat(lent!).subarray(5);
+        t.true(len <= all.length);
+        parts.push(all.subarray(0, len));
+        lent = null;
+        if (turn % 11 !== 0 || len === 0) return;
+        tcp.pause();
+        setImmediate(() => tcp.resume());
+      },
+    };
+    const tcp = open(t).connectTcp(at, Object.assign(user, { memory }));
+    user.onData = (b) => parts.push(Buffer.from(b));
+    user.keep = false;
+    await user.until('end');
+    t.is(lent, null);
+    t.is(sha(Buffer.concat(parts)), sha(want));
+  });
+
+  test(`${name}: data and RST that wait together: the data first, then ECONNRESET, not an end`, async (t) => {
+    const gone = deferred<void>();
+    const { at } = await serve(t, (socket) => {
+      socket.pause(); // what it never reads makes the kernel answer its close with RST
+      socket.on('close', () => gone.resolve());
+      socket.write(Buffer.alloc(20_000, 1)); // fits the window of one who does not read
+      // When our bytes have come, which nobody tells who does not read.
+      setTimeout(() => socket.destroy(), 200);
+    });
+    const user = new TcpRecorder();
+    const tcp = open(t).connectTcp(at, user);
+    tcp.pause();
+    tcp.write(bytesOf('unread'), 0, 6);
+    await user.until('connected');
+    await gone.promise;
+    await user.pass(20);
+    t.deepEqual(user.events, ['connected']);
+    tcp.resume();
+    await t.throwsAsync(user.until('closed'));
+    t.is(user.received, 20_000);
+    t.is(user.failure, 'ECONNRESET');
+    t.false(user.events.includes('end'));
   });
 
   test(`${name}: resume and pause in one turn: at most one read buffer arrives`, async (t) => {

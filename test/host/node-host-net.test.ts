@@ -5,7 +5,7 @@ const module = new URL('../../src/host/node-host-net.ts', import.meta.url).href;
 
 hostNetCompliance({
   name: 'node',
-  create: () => createNodeHostNet({ nativeUdp: false }),
+  create: () => createNodeHostNet({ native: false }),
   imports: `import { createNodeHostNet } from '${module}';`,
-  expression: 'createNodeHostNet({ nativeUdp: false })',
+  expression: 'createNodeHostNet({ native: false })',
 });

@@ -3,6 +3,7 @@
 //     guest -- slirpvde (world) -- server, which forwards here -- far 203.0.113.2
 import { FAR, farther, PROHIBITED, UNREACHABLE } from './lab/far.ts';
 import { GATEWAY, type Lab, SERVER, WORLD } from './lab/lab.ts';
+import { connectError, TELLS_OFFENDER } from './lab/offender.ts';
 import { Suite, SWITCHES } from './lab/suite.ts';
 
 const far = new WeakSet<Lab>();
@@ -58,6 +59,22 @@ for (const kind of SWITCHES) {
       t.regex(stdout, word);
     });
   }
+
+  for (const [address, want] of [
+    [UNREACHABLE, `EHOSTUNREACH 3/1 of ${SERVER}`],
+    [PROHIBITED, `EHOSTUNREACH 3/13 of ${SERVER}`],
+  ] as const) {
+    if (!TELLS_OFFENDER) continue;
+    suite.test(`TCP: what the next router says of ${address} comes from it, at once`, ['python3'], async (t, lab) => {
+      await withFar(lab);
+      t.is(await connectError(lab.guest, address), want);
+    });
+  }
+
+  suite.test('TCP: a closed port is an RST, not an ICMP error', ['python3'], async (t, lab) => {
+    await withFar(lab);
+    t.is(await connectError(lab.guest, GATEWAY), 'ECONNREFUSED without an ICMP error');
+  });
 
   suite.test('ping: the TTL of replies counts the hops', [], async (t, lab) => {
     await withFar(lab);

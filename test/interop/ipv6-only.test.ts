@@ -1,8 +1,10 @@
 // Guests that have IPv6 only, on a host that has IPv4 only: what they reach through NAT64 and DNS64. And what it costs.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { farther, PROHIBITED, UNREACHABLE } from './lab/far.ts';
 import { type Guest, type Lab, SERVER } from './lab/lab.ts';
 import { runLinux } from './lab/linux-guest.ts';
+import { connectError, TELLS_OFFENDER } from './lab/offender.ts';
 import { patternDigest } from './lab/pattern.ts';
 import { until } from './lab/process.ts';
 import { Suite, SWITCHES } from './lab/suite.ts';
@@ -42,6 +44,22 @@ for (const kind of SWITCHES) {
       t.is((await guest.must(['ip', '-4', '-o', 'address', 'show', 'dev', 'tap0'])).trim(), '');
     }
   });
+
+  if (TELLS_OFFENDER) {
+    suite.test(
+      'TCP: what a router of the IPv4 world says comes from its address behind the prefix',
+      ['python3'],
+      async (t, lab) => {
+        await farther(lab);
+        for (const [address, want] of [
+          [UNREACHABLE, 'ENETUNREACH 1/0'],
+          [PROHIBITED, 'EACCES 1/1'],
+        ] as const) {
+          t.regex(await connectError(lab.guest, `64:ff9b::${address}`), new RegExp(`^(${want}) of ${SERVER64}$`));
+        }
+      },
+    );
+  }
 
   suite.test('rdisc6: the prefix of the translator is told', ['rdisc6', 'tcpdump'], async (t, lab) => {
     const dump = lab.guest.space.start(['tcpdump', '-i', 'tap0', '-n', '-vv', '-l', 'icmp6 and ip6[40] == 134']);

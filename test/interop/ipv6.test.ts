@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Guest, type Lab, SERVER, SERVER6 } from './lab/lab.ts';
+import { connectError, TELLS_OFFENDER } from './lab/offender.ts';
 import { patternDigest } from './lab/pattern.ts';
 import { until } from './lab/process.ts';
 import { Suite, SWITCHES } from './lab/suite.ts';
@@ -68,6 +69,19 @@ for (const kind of SWITCHES) {
       t.regex(await guest.must(['ip', '-6', 'route', 'show', 'default']), /default via fe80::\S+ dev tap0 proto ra/);
     }
   });
+
+  if (TELLS_OFFENDER) {
+    suite.test('TCP: what the next router says of an address comes from it', ['python3'], async (t, lab) => {
+      await configured(lab.guest);
+      await lab.world.must(['ip', '-6', 'route', 'add', '2001:db8:98::/64', 'via', SERVER6]);
+      await lab.server.sysctl('net.ipv6.conf.all.forwarding', '1');
+      await lab.server.sysctl('net.ipv6.icmp.ratelimit', '0');
+      await lab.server.must(['ip', '-6', 'route', 'add', 'prohibit', '2001:db8:98::66']);
+      await lab.server.must(['ip', '-6', 'route', 'add', 'unreachable', '2001:db8:98::65']);
+      t.is(await connectError(lab.guest, '2001:db8:98::66'), `EACCES 1/1 of ${SERVER6}`);
+      t.regex(await connectError(lab.guest, '2001:db8:98::65'), new RegExp(`^E\\w+UNREACH 1/\\d of ${SERVER6}$`));
+    });
+  }
 
   suite.test(
     'two guests reach the router, the server and each other; ping, TCP both ways, UDP',

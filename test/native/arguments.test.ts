@@ -9,6 +9,7 @@ const loose = api as unknown as Loose;
 const BATCH = Symbol('a batch of 4 frames in 1000 bytes');
 const FD = Symbol('a socket');
 const POLL = Symbol('a watch');
+const TCP = Symbol('a listening TCP socket');
 const u32 = 2 ** 32;
 
 const badTypes: [string, ...unknown[]][] = [
@@ -69,6 +70,21 @@ const badTypes: [string, ...unknown[]][] = [
   ['pollClose', {}],
   ['pollClose', null],
   ['pollUnref', {}],
+  ['pollRef', {}],
+  ['tcpConnect'],
+  ['tcpConnect', new Uint32Array(8)],
+  ['tcpListen', [0, 0, 0, 0, 0, 0, 0, 0], 1],
+  ['tcpListen', new Int32Array(8), '1'],
+  ['tcpOpened', 'x'],
+  ['tcpAccept', TCP, new Uint32Array(8)],
+  ['tcpName', TCP, {}],
+  ['tcpEvents', null],
+  ['tcpRead', TCP, 'pieces', 1, 0, 1],
+  ['tcpRead', TCP, [new Uint16Array(4)], 1, 0, 1],
+  ['tcpRead', TCP, [], 1, 0, 1],
+  ['tcpRead', TCP, [new Uint8Array(4)], '1', 0, 1],
+  ['tcpWrite', TCP, [new Uint8Array(4), null], 2, 0, 5],
+  ['tcpClose', TCP, 1],
 ];
 
 const badRanges: [string, ...unknown[]][] = [
@@ -122,6 +138,31 @@ const badRanges: [string, ...unknown[]][] = [
   ['poll', FD, 8, () => {}],
   ['poll', FD, -1, () => {}],
   ['pollModify', POLL, 8],
+  ['tcpConnect', new Int32Array(6)],
+  ['tcpListen', new Int32Array(8), -1],
+  ['tcpAccept', TCP, new Int32Array(7)],
+  ['tcpName', TCP, new Int32Array(0)],
+  ['tcpEvents', new Int32Array(1)],
+  // Descriptors of somebody else.
+  ['tcpOpened', FD],
+  ['tcpAccept', FD, new Int32Array(8)],
+  ['tcpName', FD, new Int32Array(8)],
+  ['tcpRearm', FD],
+  ['tcpRearm', -1],
+  ['tcpRearm', 2 ** 31 - 1],
+  ['tcpRead', FD, [new Uint8Array(4)], 1, 0, 4],
+  ['tcpWrite', FD, [new Uint8Array(4)], 1, 0, 4],
+  ['tcpEnd', FD],
+  ['tcpClose', FD, true],
+  ['tcpRead', TCP, [new Uint8Array(4)], 1, 0, 5],
+  ['tcpRead', TCP, [new Uint8Array(4)], 1, 4, 1],
+  ['tcpRead', TCP, [new Uint8Array(4)], 1, 5, 1],
+  ['tcpRead', TCP, [new Uint8Array(4)], 1, 0, 0],
+  ['tcpRead', TCP, [new Uint8Array(4)], 0, 0, 1],
+  ['tcpRead', TCP, [new Uint8Array(4)], 65, 0, 1],
+  ['tcpRead', TCP, [new Uint8Array(4), new Uint8Array(4)], 2, 4, 5],
+  ['tcpWrite', TCP, [new Uint8Array(4), new Uint8Array(4)], 2, 0, 9],
+  ['tcpWrite', TCP, [new Uint8Array(4)], 1, -1, 1],
 ];
 
 function show(value: unknown): string {
@@ -145,6 +186,11 @@ const refused = (instanceOf: ErrorConstructor, cases: [string, ...unknown[]][]):
         [FD, a],
         [POLL, poll],
       ]);
+      if (args.includes(TCP)) {
+        const listener = api.tcpListen(Int32Array.of(0, 0, 0xffff, 0x7f000001, 0, 0, 0, 0), 1);
+        t.teardown(() => api.tcpClose(listener, false));
+        real.set(TCP, listener);
+      }
       t.throws(() => loose[name]!(...args.map((arg) => real.get(arg) ?? arg)), { instanceOf });
     });
   });
@@ -174,6 +220,17 @@ for (const name of ['send', 'writeFrames', 'writeStream'] as const) {
     });
   }
 }
+
+test('a TCP socket that was closed is refused, so is one whose piece of memory goes while it is looked at', (t) => {
+  const listener = api.tcpListen(Int32Array.of(0, 0, 0xffff, 0x7f000001, 0, 0, 0, 0), 1);
+  const moved = new Uint8Array(4096);
+  const pieces = [moved, moved];
+  Object.defineProperty(pieces, 1, { get: () => structuredClone(new Uint8Array(8), { transfer: [moved.buffer] }) });
+  t.throws(() => api.tcpRead(listener, pieces, 2, 0, 4096 + 8), { instanceOf: RangeError });
+  t.is(api.tcpClose(listener, false), 0);
+  t.throws(() => api.tcpClose(listener, false), { instanceOf: RangeError });
+  t.throws(() => api.tcpRearm(listener), { instanceOf: RangeError });
+});
 
 test('the last byte of the memory and a count of nothing are allowed', (t) => {
   const { a, b } = pair(t);

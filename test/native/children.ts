@@ -1,6 +1,6 @@
 // Scenarios that end or upset a process, each run in one of its own by `child` of support.ts.
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -113,6 +113,19 @@ const scenarios: Record<string, () => void | Promise<void>> = {
   'exit-with-worker': async () => {
     await worker('watch');
     process.exit(7);
+  },
+  'worker-ends-with-tcp': async () => {
+    const open = (): number => readdirSync('/proc/self/fd').length;
+    const before = open();
+    for (let i = 0; i < 3; i++) {
+      const thread = await worker('tcp');
+      const code = ended(thread);
+      thread.postMessage('end');
+      await code;
+      await (await worker('tcp')).terminate();
+    }
+    // The datagram sockets of worker.ts are the worker's own to close: one each.
+    console.log('left', open() - before - 6);
   },
   'workers-come-and-go': async () => {
     for (let i = 0; i < 4; i++) {

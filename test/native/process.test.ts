@@ -14,6 +14,7 @@ const cases = [
   { scenario: 'worker-terminated', code: 0, stdout: 'worker 1\n' },
   { scenario: 'worker-terminated-in-callback', code: 0, stdout: 'worker 1\n' },
   { scenario: 'worker-throws', code: 0, stdout: 'error thrown in a worker\nworker 1\n' },
+  { scenario: 'worker-ends-with-tcp', code: 0, stdout: 'left 0\n' },
   { scenario: 'exit-with-worker', code: 7, stdout: '' },
   { scenario: 'workers-come-and-go', code: 0, stdout: 'done\n' },
   { scenario: 'memory-lives-with-batch', code: 0, stdout: 'false true\n' },

@@ -34,6 +34,15 @@ const scenarios: Record<string, () => void> = {
       for (;;);
     });
   },
+  tcp: () => {
+    const at = Int32Array.of(0, 0, 0xffff, 0x7f000001, 0, 0, 0, 0);
+    const listener = api.tcpListen(at, 1);
+    api.tcpName(listener, at);
+    const client = api.tcpConnect(at);
+    if (listener < 0 || client < 0) throw new Error('no TCP socket');
+    api.poll(api.tcpEpoll(), READABLE, () => {});
+    parentPort!.once('message', () => process.exit(5));
+  },
   throw: () => {
     api.poll(fd, WRITABLE, () => {
       throw new Error('thrown in a worker');

@@ -391,6 +391,37 @@ for (const { errno, want } of [
   });
 }
 
+for (const { errno, give, want } of [
+  { errno: 'EHOSTUNREACH', give: report(3, 1, at('198.51.100.9')), want: '3/1 198.51.100.9 0' },
+  { errno: 'ENETUNREACH', give: report(3, 0, at('198.51.100.9')), want: '3/0 198.51.100.9 0' },
+  { errno: 'EHOSTUNREACH', give: report(3, 13, at('198.51.100.9')), want: '3/13 198.51.100.9 0' },
+  { errno: 'EHOSTUNREACH', give: report(3, 10, at('192.0.2.1')), want: '3/10 192.0.2.1 0' },
+  { errno: 'ECONNREFUSED', give: report(3, 3, at('192.0.2.1')), want: '3/3 192.0.2.1 0' },
+  { errno: 'EHOSTUNREACH', give: report(11, 0, at('198.51.100.9')), want: '11/0 198.51.100.9 0' },
+  // What this host told itself, and a sender that no guest could be shown.
+  { errno: 'EHOSTUNREACH', give: report(3, 1, null), want: '3/1 10.0.2.2 0' },
+  { errno: 'EHOSTUNREACH', give: report(3, 13, at('10.0.2.9')), want: '3/13 10.0.2.2 0' },
+  { errno: 'EACCES', give: report(0, 0, at('198.51.100.9')), want: '3/13 10.0.2.2 0' },
+]) {
+  const { type, code, offender } = give;
+  test(`connect fails with ${errno} by ${type}/${code} of ${offender?.host ?? 'this host'}: ${want}`, (t) => {
+    const h = new RouterHarness();
+    h.send(tcpFrame({ dst: '192.0.2.1', sport: 1, dport: 80, seq: 1, flags: 'S' }));
+    h.host.lastTcp.fail(errno, give);
+    t.is(error(h), want);
+    t.is(h.router.tcp.count, 0);
+  });
+}
+
+test('connect refused by this host itself is an RST, though an ICMP error told it', (t) => {
+  const h = new RouterHarness();
+  const g = new GuestTcp(h, '192.0.2.1', 80);
+  g.send('S');
+  h.host.lastTcp.fail('ECONNREFUSED', report(3, 3, null));
+  g.poll();
+  t.deepEqual(g.takeFlags(), ['RA']);
+});
+
 for (const errno of ['ECONNRESET', 'EPIPE']) {
   test(`connect fails with ${errno}: RST,ACK`, (t) => {
     const h = new RouterHarness();

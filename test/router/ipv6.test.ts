@@ -127,6 +127,23 @@ for (const { code, dst, want } of [
   });
 }
 
+for (const { dst, type, code, offender, want } of [
+  { dst: NATIVE, type: 1, code: 3, offender: '2001:db8:9::1', want: '1/3 2001:db8:9::1 0' },
+  { dst: NATIVE, type: 1, code: 5, offender: '2001:db8:9::1', want: '1/5 2001:db8:9::1 0' },
+  { dst: NATIVE, type: 3, code: 0, offender: '2001:db8:9::1', want: '3/0 2001:db8:9::1 0' },
+  { dst: NATIVE, type: 1, code: 1, offender: 'fe80::1', want: `1/1 ${ROUTER6} 0` },
+  { dst: NAT64, type: 3, code: 1, offender: '198.51.100.9', want: '1/0 64:ff9b::c633:6409 0' },
+  { dst: NAT64, type: 3, code: 13, offender: '198.51.100.9', want: '1/1 64:ff9b::c633:6409 0' },
+  { dst: NAT64, type: 11, code: 0, offender: '198.51.100.9', want: '3/0 64:ff9b::c633:6409 0' },
+]) {
+  test(`TCP to ${dst}: ${type}/${code} of ${offender} is ${want} to the guest`, (t) => {
+    const h = router6();
+    h.send(tcp6Frame({ dst, sport: 40_000, dport: 80, flags: 'S', seq: 1000 }));
+    h.host.lastTcp.fail('EHOSTUNREACH', { type, code, mtu: 0, offender: parseEndpoint(offender, 0) });
+    t.is(error(h), want);
+  });
+}
+
 test('a SYN to nowhere is quoted whole: the guest finds its connection in the error', (t) => {
   const h = router6();
   const syn = tcp6Frame({ dst: NATIVE, sport: 40_000, dport: 80, flags: 'S', seq: 1000 });

@@ -161,6 +161,54 @@ for (const code of ['ECONNRESET', 'EPIPE', 'ETIMEDOUT']) {
   });
 }
 
+test('what is read straight into the send buffer arrives in order; a full buffer pauses the host socket', (t) => {
+  const h = new RouterHarness();
+  const g = new GuestTcp(h, '192.0.2.1', 80);
+  g.send('S');
+  const host = h.host.lastTcp;
+  host.intoMemory = true;
+  host.connect();
+  g.poll();
+  g.send('A');
+  const bytes = Uint8Array.from({ length: 700_000 }, (_, i) => i * 7 + (i >> 8));
+  host.data(bytes);
+  t.true(host.paused, 'the send buffer is full');
+  t.true(h.router.tcp.memoryUsed <= 300_000);
+  for (let i = 0; i < 1000 && g.received.length < bytes.length; i++) {
+    g.poll();
+    g.send('A');
+    host.pump();
+  }
+  t.true(Buffer.from(g.received).equals(bytes));
+  host.eof();
+  g.poll();
+  t.true(g.flags.at(-1)!.includes('F'));
+});
+
+for (const intoMemory of [false, true]) {
+  const how = intoMemory ? 'lent' : 'copied to';
+  test(`memory for all send buffers is used up (${how}): the host socket is paused, all arrives in the end`, (t) => {
+    const h = new RouterHarness({ tcp: { memory: 64 << 10 } });
+    const g = new GuestTcp(h, '192.0.2.1', 80);
+    g.send('S');
+    const host = h.host.lastTcp;
+    host.intoMemory = intoMemory;
+    host.connect();
+    g.poll();
+    g.send('A');
+    const bytes = Uint8Array.from({ length: 200_000 }, (_, i) => i * 13 + (i >> 8));
+    for (let at = 0; at < bytes.length; at += 20_000) host.data(bytes.subarray(at, at + 20_000));
+    t.true(host.paused);
+    t.true(h.router.tcp.memoryUsed <= 64 << 10);
+    for (let i = 0; i < 1000 && g.received.length < bytes.length; i++) {
+      g.poll();
+      g.send('A');
+      host.pump();
+    }
+    t.true(Buffer.from(g.received).equals(bytes));
+  });
+}
+
 test("a host that takes nothing shuts the guest's window; it opens again when the host drains", (t) => {
   const { h, g } = established();
   const s = h.host.lastTcp;

@@ -13,6 +13,7 @@
 // in a buffer that is scribbled over when the call returns: code that keeps a loan is found out.
 
 import { Endpoint } from '../../src/core/address.ts';
+import { ByteVector } from '../../src/core/byte-vector.ts';
 import { VdeError } from '../../src/core/errors.ts';
 import { copyBytes } from '../../src/core/frame.ts';
 import type {
@@ -48,6 +49,21 @@ function concat(parts: readonly Uint8Array[]): Uint8Array {
   return out;
 }
 
+/** Reads bytes into what a user lends, at most 40,000 at once; how many, 0 when it lends nothing. */
+function readInto({ memory }: HostTcpUser, bytes: Uint8Array): number {
+  const into = new ByteVector();
+  if (memory === undefined || !memory.lend(into, 40_000)) return 0;
+  const len = Math.min(into.len, bytes.length);
+  let done = 0;
+  for (let i = 0, off = into.off; i < into.count && done < len; i++, off = 0) {
+    const piece = into.pieces[i]!.subarray(off);
+    piece.set(bytes.subarray(done, done + Math.min(piece.length, len - done)));
+    done += Math.min(piece.length, len - done);
+  }
+  memory.filled(len);
+  return len;
+}
+
 export class FakeTcp implements HostTcp {
   user: HostTcpUser;
   readonly remote = new Endpoint();
@@ -59,6 +75,8 @@ export class FakeTcp implements HostTcp {
   /** When true the kernel takes nothing: writes pile up in `backlog` until `drain`. */
   stalled = false;
   paused = false;
+  /** Bytes are read into memory that the user lends, where it does. */
+  intoMemory = false;
   /** The user called end() (FIN), reset() (RST). */
   ended = false;
   wasReset = false;
@@ -116,10 +134,10 @@ export class FakeTcp implements HostTcp {
     this.user.connected();
   }
   /** The socket fails, before or after it was connected. */
-  fail(code: ErrnoName): void {
+  fail(code: ErrnoName, report?: IcmpReport): void {
     if (this.state === 'dead') return;
     this.state = 'dead';
-    this.user.failed(code);
+    this.user.failed(code, report);
   }
   /** Bytes from the peer; held back while the socket is paused (see `pump`). */
   data(bytes: Uint8Array): void {
@@ -141,7 +159,11 @@ export class FakeTcp implements HostTcp {
   /** Delivers what a pause held back, and the end of a socket both of whose directions are done. */
   pump(): void {
     while (!this.paused && this.state === 'connected' && this.held.length > 0) {
-      lend(this.held.shift()!, (b, off, len) => this.user.data(b, off, len));
+      const bytes = this.held.shift()!;
+      const read = this.intoMemory ? readInto(this.user, bytes) : 0;
+      if (read > 0) this.held.unshift(bytes.subarray(read));
+      else lend(bytes, (b, off, len) => this.user.data(b, off, len));
+      if (this.held[0]?.length === 0) this.held.shift();
     }
     if (!this.paused && this.state === 'connected' && this.eofHeld && !this.sawEof && this.held.length === 0) {
       this.sawEof = true;

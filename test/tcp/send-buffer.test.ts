@@ -1,11 +1,13 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { BytePool, CHUNK_SIZE } from '../../src/core/byte-pool.ts';
+import { ByteVector } from '../../src/core/byte-vector.ts';
 import { SendBuffer } from '../../src/tcp/send-buffer.ts';
 
 test('SendBuffer: behaves like a plain queue of bytes, and holds memory only for what is in it', (t) => {
   const op = fc.oneof(
     fc.record({ add: fc.integer({ min: 0, max: 40_000 }) }),
+    fc.record({ lend: fc.integer({ min: 1, max: 60_000 }), filled: fc.nat() }),
     fc.record({ drop: fc.nat() }),
     fc.record({ at: fc.nat(), len: fc.nat() }),
   );
@@ -22,6 +24,21 @@ test('SendBuffer: behaves like a plain queue of bytes, and holds memory only for
             const took = buffer.append(bytes, 0, o.add);
             if (took < o.add && !pool.exhausted) throw new Error('refused with memory left');
             model = Buffer.concat([model, bytes.subarray(0, took)]);
+          } else if ('lend' in o) {
+            const into = new ByteVector();
+            if (buffer.lend(into, o.lend)) {
+              if (into.len < 1 || into.len > o.lend) throw new Error('lent too little or too much');
+              const bytes = Buffer.from(Uint8Array.from({ length: o.filled % (into.len + 1) }, () => n++ * 7));
+              let done = 0;
+              for (let i = 0, off = into.off; done < bytes.length; i++, off = 0) {
+                if (i === into.count) throw new Error('lent fewer bytes than it says');
+                done += bytes.copy(into.pieces[i]!, off, done);
+              }
+              buffer.filled(bytes.length);
+              model = Buffer.concat([model, bytes]);
+            } else {
+              if (!pool.exhausted) throw new Error('lent nothing with memory left');
+            }
           } else if ('drop' in o) {
             const k = model.length === 0 ? 0 : o.drop % (model.length + 1);
             buffer.drop(k);
