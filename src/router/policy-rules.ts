@@ -120,7 +120,10 @@ export class PolicyRules {
    */
   replace(former: readonly number[], rules: readonly PolicyRule[]): number[] {
     const old = this.entries.filter(({ id }) => former.includes(id));
-    const at = Math.max(0, this.entries.findIndex(({ id }) => former.includes(id)));
+    const at = Math.max(
+      0,
+      this.entries.findIndex(({ id }) => former.includes(id)),
+    );
     const rest = this.entries.filter(({ id }) => !former.includes(id));
     if (rest.length + rules.length > MAX_RULES) {
       throw new VdeError('ERR_VDE_BAD_POLICY', `no more than ${MAX_RULES} policy rules`);
