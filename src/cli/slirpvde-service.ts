@@ -31,12 +31,11 @@ export interface SlirpvdeService {
    */
   readonly ended: Promise<VdeError | null>;
   /**
-   * Looks at resolv.conf again, and applies another configuration when there is one: all of it or nothing. Rejects with
-   * a VdeError.
+   * Looks at resolv.conf again, and applies another configuration: all of it or nothing. Rejects with a VdeError.
    *
    * @returns what was changed and what was not, lines for the log
    */
-  reload(config: SlirpvdeConfig | null): Promise<string[]>;
+  reload(config: SlirpvdeConfig): Promise<string[]>;
   /** Ends the service and removes all its sockets and directories; safe to call twice. */
   close(): Promise<void>;
 }

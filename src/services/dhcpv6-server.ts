@@ -101,7 +101,7 @@ interface Request {
 
 export class Dhcpv6Server {
   readonly duid: Uint8Array;
-  private readonly options: Dhcpv6ServerOptions;
+  private options: Dhcpv6ServerOptions;
   private readonly pool: LeasePool | null;
   private readonly clock: Clock;
   private readonly rateAll: TokenBucket;
@@ -115,6 +115,12 @@ export class Dhcpv6Server {
     this.rateAll = new TokenBucket(RATE_ALL, RATE_ALL, this.clock.now());
     this.pool = options.pool === null ? null : makePool(options.pool);
     this.restore();
+  }
+
+  /** Tells clients of other name servers, and leases for another time, from now on. */
+  change(dns: readonly AddressWords[], leaseSec: number): void {
+    const { pool } = this.options;
+    this.options = { ...this.options, dns, pool: pool === null ? null : { ...pool, leaseSec } };
   }
 
   /**

@@ -31,5 +31,5 @@ export {
   type RaSettings,
 } from './ra-settings.ts';
 export { parseResolvConf, type ResolvConf, type UpstreamList } from './resolv-conf.ts';
-export { RouterAdvertiser } from './router-advertiser.ts';
+export { type RaOffer, RouterAdvertiser } from './router-advertiser.ts';
 export { type TftpFile, type TftpFiles, TftpServer } from './tftp.ts';

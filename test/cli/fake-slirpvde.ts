@@ -55,7 +55,7 @@ await main(
         forwards: config.forwards,
       },
       ended: new Promise(() => {}),
-      reload: async (next) => (next === null ? [] : [`forwards: ${next.forwards.length}`]),
+      reload: async (next) => (next.forwards.length === 0 ? [] : [`forwards: ${next.forwards.length}`]),
       close: async () => {
         if (mode === 'slow-close') await new Promise(() => {});
         forget();
