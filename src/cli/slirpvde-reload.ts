@@ -11,6 +11,7 @@ import { VdeError } from '../core/errors.ts';
 import { OwnAddresses } from '../host/own-addresses.ts';
 import { TftpRoot } from '../host/tftp-root.ts';
 import { ConfiguredRules, type Router, type RouterChange } from '../router/index.ts';
+import { type ConfigSource, readAgain } from './config-source.ts';
 import { type Forward, formatForward } from './forward.ts';
 import type { SlirpvdeConfig } from './slirpvde-config.ts';
 import { changedServices, type ServiceParts } from './slirpvde-guest-services.ts';
@@ -37,14 +38,18 @@ export class LiveConfig {
   private readonly clock: Clock;
   /** Forwards of X displays, with the ports that were free, by the words of the option. */
   private readonly displays = new Map<string, Forward[]>();
+  private readonly source: ConfigSource;
+  private latest: Promise<unknown> = Promise.resolve();
 
   /**
    * @param router    just made from `services.config`; its forwards are opened by `open`
    * @param services  whose configuration is the one in force, here and for whoever reads it there
+   * @param source    where another one comes from
    */
-  constructor(router: Router, services: ServiceParts) {
+  constructor(router: Router, services: ServiceParts, source: ConfigSource) {
     this.router = router;
     this.services = services;
+    this.source = source;
     this.rules = new ConfiguredRules(router);
     this.clock = services.wheel.clock;
   }
@@ -63,6 +68,17 @@ export class LiveConfig {
     for (const service of config.unixServices) this.router.unixForwards.addService(service);
     for (const display of config.displays) await this.openDisplay(display);
     return { forwards, displays: [...this.displays.values()].flat() };
+  }
+
+  /** See SlirpvdeService. */
+  reload(): Promise<string[]> {
+    const { resolver, log } = this.services;
+    const next = this.latest.then(() => {
+      resolver.reread();
+      return readAgain(this.source, log, this.services.config, (wanted) => this.change(wanted));
+    });
+    this.latest = next.catch(() => {});
+    return next;
   }
 
   /**

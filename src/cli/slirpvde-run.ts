@@ -19,6 +19,7 @@ import { CapturedLink, groupId } from '../link/index.ts';
 import { Captures } from '../mgmt/captures.ts';
 import { SlirpvdeConsole } from '../mgmt/slirpvde-console.ts';
 import { Router, type RouterOptions } from '../router/index.ts';
+import type { ConfigSource } from './config-source.ts';
 import { descriptorShares } from './descriptors.ts';
 import { LOG_LEVELS, type Log } from './log.ts';
 import type { SlirpvdeConfig } from './slirpvde-config.ts';
@@ -29,18 +30,14 @@ import { LiveConfig } from './slirpvde-reload.ts';
 import type { SlirpvdeService, SlirpvdeState } from './slirpvde-service.ts';
 import { packageVersion } from './version.ts';
 
-export async function startSlirpvde(config: SlirpvdeConfig, log: Log): Promise<SlirpvdeService> {
+export async function startSlirpvde(config: SlirpvdeConfig, log: Log, source: ConfigSource): Promise<SlirpvdeService> {
   const closers: Closer[] = [];
   const close = async (): Promise<void> => {
     for (let closer = closers.pop(); closer !== undefined; closer = closers.pop()) await closer();
   };
   try {
-    const { state, ended, live, resolver } = await start(config, log, closers);
-    const reload = (next: SlirpvdeConfig): Promise<string[]> => {
-      resolver.reread();
-      return live.change(next);
-    };
-    return { state, ended, reload, close };
+    const { state, ended, live } = await start(config, log, source, closers);
+    return { state, ended, reload: () => live.reload(), close };
   } catch (error) {
     await close();
     throw error;
@@ -51,10 +48,9 @@ interface Started {
   readonly state: SlirpvdeState;
   readonly ended: Promise<VdeError | null>;
   readonly live: LiveConfig;
-  readonly resolver: ResolverConfig;
 }
 
-async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promise<Started> {
+async function start(config: SlirpvdeConfig, log: Log, source: ConfigSource, closers: Closer[]): Promise<Started> {
   const memory = new FrameMemory();
   const wheel = new TimerWheel(new SystemClock());
   const mac = routerMac(config.networks);
@@ -106,7 +102,7 @@ async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promi
     log: (key, line) => log.limited('warn', key, line),
   });
   closers.push(() => router.close());
-  const live = new LiveConfig(router, services);
+  const live = new LiveConfig(router, services, source);
   const { forwards, displays } = await live.open();
   const { socket, role, embedded } = attached;
   let shutdown = (): void => {};
@@ -138,6 +134,11 @@ async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promi
       mode,
       gid: group === null ? -1 : groupId(group),
       shutdown,
+      reload: async () => {
+        const lines = await live.reload();
+        for (const line of lines) log.info(line);
+        return lines;
+      },
       report: (text) => log.limited('error', 'console', text),
     });
     closers.push(() => served.close());
@@ -145,7 +146,7 @@ async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promi
   }
   router.announce();
   const ended = Promise.race([attached.ended, ordered]);
-  return { state: { socket, role, displays, pingProblem: host.pingProblem, forwards }, ended, live, resolver };
+  return { state: { socket, role, displays, pingProblem: host.pingProblem, forwards }, ended, live };
 }
 
 /** The original's MAC address: 52:55 and the router's IPv4 address; with IPv6 alone 52:56 and the end of that. */

@@ -2,6 +2,7 @@
 
 import { resolve } from 'node:path';
 import { readCommandLine, workingDirectory } from './command-line.ts';
+import type { ConfigSource } from './config-source.ts';
 import type { CommandSpec } from './options.ts';
 import type { ParsedCommand } from './parse.ts';
 import type { ServiceLimits } from './run-service.ts';
@@ -24,30 +25,21 @@ export async function main(
   const { spec = SLIRPVDE, limits } = options;
   const configure = await readCommandLine(spec, words, (command) => configurator(spec, command));
   if (configure === null) return;
-  let config = configure.first;
+  const config = configure.first;
   const { classicBanner, stateLines } = await import('./slirpvde-banner.ts');
   const { runService } = await import('./run-service.ts');
   await runService(
     spec.name,
     config,
-    (log) => start(config, log),
+    (log) => start(config, log, configure),
     (service, log) => {
       process.stderr.write(`${classicBanner(spec.name, config, service.state).join('\n')}\n`);
       for (const line of stateLines(config, service.state)) log.info(line);
     },
     limits,
     async (service, log) => {
-      const next = configure.again();
-      const lines = await service.reload(next);
-      // A level that was set at the console stays unless the options for it have changed.
-      if (next.quiet !== config.quiet || next.verbose !== config.verbose) log.setLevel(next);
-      config = next;
-      const { files } = configure;
-      log.info(
-        files.length === 0
-          ? 'SIGHUP: resolv.conf is read again; without --config there is nothing else to read'
-          : `SIGHUP: resolv.conf and ${files.join(' and ')} read again${lines.length === 0 ? ': nothing changed' : ''}`,
-      );
+      const [read, ...lines] = await service.reload();
+      log.info(`SIGHUP: ${read}`);
       for (const line of lines) log.info(line);
     },
   );
@@ -57,12 +49,7 @@ export async function main(
 async function configurator(
   spec: CommandSpec,
   command: ParsedCommand,
-): Promise<{
-  readonly first: SlirpvdeConfig;
-  readonly again: () => SlirpvdeConfig;
-  /** Absolute paths. */
-  readonly files: readonly string[];
-}> {
+): Promise<ConfigSource & { readonly first: SlirpvdeConfig }> {
   const { slirpvdeConfig } = await import('./slirpvde-config.ts');
   const { mergeCommands, readConfigFile } = await import('./config-file.ts');
   const { SLIRPVDE_PERSONALITY, SLIRPVDE6_PERSONALITY } = await import('./slirpvde-networks.ts');

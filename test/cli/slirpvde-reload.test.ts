@@ -50,7 +50,7 @@ async function running(t: ExecutionContext, line: string) {
     restrict: first.restrict,
     rules: first.rules,
   });
-  const live = new LiveConfig(h.router, services);
+  const live = new LiveConfig(h.router, services, { again: () => first, files: [] });
   await live.open();
   return { h, dir, change: (next: string) => live.change(config(next)) };
 }
