@@ -413,8 +413,8 @@ export class DnsForwarder implements DnsSocketUser<DnsQuery>, DnsExchangeUser, D
       this.fail(q, dns.RCODE_REFUSED);
       return;
     }
-    // A query that guests sent by UDP may have been answered over TCP, at any length.
-    const limit = q.viaTcp && !q.tcp ? Math.max(dns.PLAIN_UDP_SIZE, dns.ednsUdpSize(q.bytes, 0, q.len)) : len;
+    // By UDP no more than the guest said that it takes, whatever the server sent, and over whatever it was asked.
+    const limit = q.tcp ? len : Math.max(dns.PLAIN_UDP_SIZE, dns.ednsUdpSize(q.bytes, 0, q.len));
     const size = len > limit ? dns.writeTruncated(b, off, b, off, off + len) : len;
     this.answers++;
     this.waiters.deliver(this.detach(q), b, off, size);
