@@ -84,9 +84,9 @@ for (const { stated, passes } of [
     for (const fits of [true, false]) {
       d.ask(query(stated === 0 ? {} : { additionals: [edns] }));
       const up = d.sent().at(-1)!;
-      const record = (data: Buffer) => ({ type: 'TXT' as const, name: 'example.com', ttl: 1, data: [data] });
+      const record = (data: Buffer) => ({ type: 'TXT', name: 'example.com', ttl: 1, data: [data] }) as never;
       const empty = answerTo(up.bytes, '', { answers: [record(Buffer.alloc(0))] });
-      const answers = [];
+      const answers: never[] = [];
       let room = passes - empty.length + (fits ? 0 : 1);
       for (; room > 250; room -= 24 + 226) answers.push(record(Buffer.alloc(226)));
       answers.push(record(Buffer.alloc(room)));
