@@ -93,10 +93,11 @@ sockets.test('SIGHUP and reload apply --config', ['socat', 'unixcmd', 'dig'], as
   await lab.router.until((child) => child.stderr.includes(`nothing was changed: ${file}:1:`), 5000, 'refusal');
   t.is(await ask(), 'here\n');
   const reload = (): Promise<{ code: number | null; stdout: string }> =>
-    lab.world.run(['unixcmd', '-s', mgmt, 'reload']);
+    lab.world.run(['unixcmd', '-s', mgmt, '-f', '/etc/vde2/vdecmd', 'reload']);
   t.not((await reload()).code, 0, 'the file still is wrong');
   writeFileSync(file, `tcpfwd 8007:${GUEST}:7\ndns-record nas,10.0.2.9\nmtu 1400\n`);
-  const { code, stdout } = await reload();
+  const { code, stdout: said } = await reload();
+  const stdout = said.replaceAll('\0', ''); // unixcmd puts one behind each line
   t.is(code, 0);
   t.regex(stdout, /--dns-record: changed\r?\n--mtu: the old value stays/);
   t.is((await lab.guest.space.run(['dig', '+short', '@10.0.2.3', 'nas'])).stdout, '10.0.2.9\n');
