@@ -87,6 +87,7 @@ function slirpvdeTable(): readonly ConsoleEntry[] {
     mode: 0,
     gid: -1,
     shutdown: () => {},
+    reload: async () => [],
     report: () => {},
   };
   return consoleTable(slirpvdeCommands(options, () => {}));

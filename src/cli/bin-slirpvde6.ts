@@ -5,9 +5,9 @@ import { SLIRPVDE6 } from './slirpvde6-options.ts';
 
 await main(
   process.argv.slice(2),
-  async (config, log) => {
+  async (config, log, source) => {
     const { startSlirpvde } = await import('./slirpvde-run.ts');
-    return await startSlirpvde(config, log);
+    return await startSlirpvde(config, log, source);
   },
   { spec: SLIRPVDE6 },
 );

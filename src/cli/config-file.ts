@@ -26,18 +26,57 @@ const OPPOSITES: readonly (readonly [string, string])[] = [
   ['verbose', 'quiet'],
 ];
 
-/** Reads a configuration file. Throws UsageError: `FILE:LINE: what is wrong`. */
-export function readConfigFile(spec: CommandSpec, path: string): ParsedCommand {
-  let text: string;
+/**
+ * Reads a configuration file and has `configure` make sense of it, which may be called more than once.
+ *
+ * @throws UsageError  `FILE:LINE: what is wrong`
+ */
+export function readConfigFile<T>(spec: CommandSpec, path: string, configure: (file: ParsedCommand) => T): T {
+  const lines = textOf(path).split('\n');
+  const upTo = (line: number): T => configure(parseConfigText(spec, lines.slice(0, line).join('\n'), path));
+  try {
+    return upTo(lines.length);
+  } catch (error) {
+    if (!(error instanceof UsageError) || error.message.startsWith(`${path}:`)) throw error;
+    const line = guiltyLine(lines.length, error.message, upTo);
+    if (line === 0) throw error;
+    throw new UsageError(`${path}:${line}: ${error.message}`, error.hint, error.code);
+  }
+}
+
+function textOf(path: string): string {
   try {
     const stats = statSync(path);
     if (!stats.isFile() || stats.size > MAX_BYTES) throw new Error(`not a file of at most ${MAX_BYTES} bytes`);
-    text = readFileSync(path, 'utf8');
+    return readFileSync(path, 'utf8');
   } catch (error) {
     const why = (error as NodeJS.ErrnoException).code ?? (error as Error).message;
     throw new UsageError(`cannot read the configuration file ${path}: ${why}`, 'see --config in the manual');
   }
-  return parseConfigText(spec, text, path);
+}
+
+/**
+ * The line that the file of `count` lines is refused for: with the lines before it the file is not refused that way, with
+ * it it is. 0 when it is not the file's fault.
+ */
+function guiltyLine(count: number, message: string, upTo: (line: number) => unknown): number {
+  const refused = (line: number): boolean => {
+    try {
+      upTo(line);
+      return false;
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      return error.message === message;
+    }
+  };
+  if (refused(0)) return 0;
+  let [good, bad] = [0, count];
+  while (bad - good > 1) {
+    const middle = (good + bad) >>> 1;
+    if (refused(middle)) bad = middle;
+    else good = middle;
+  }
+  return bad;
 }
 
 /** Parses the text of a configuration file; `path` is for messages. */

@@ -18,6 +18,8 @@ export interface Log {
   readonly verbose: boolean;
   /** Messages of this level and graver ones are written; may be changed. */
   level: LogLevel;
+  /** The level of --quiet and --verbose. */
+  setLevel(settings: LogSettings): void;
   /** Has finished lines go to one more place. */
   addSink(sink: LogSink): void;
   error(text: string): void;

@@ -5,7 +5,7 @@ import type { OptionSpec } from './options.ts';
 export const PROCESS = 'Process';
 export const SWITCH = 'Switch';
 const HELP = 'Help';
-const CONSOLE = 'Management';
+export const CONSOLE = 'Management';
 
 export const DAEMON: OptionSpec = {
   key: 'daemon',
@@ -135,21 +135,40 @@ export const CONSOLE_OPTIONS: readonly OptionSpec[] = [
     key: 'mgmt',
     short: ['M'],
     long: ['mgmt'],
-    argument: { kind: 'required', name: 'SOCKET' },
+    argument: { kind: 'required', name: 'SOCK' },
     group: CONSOLE,
-    help: 'serve a management console on this Unix socket',
-    details: 'vdeterm, unixterm and unixcmd talk to it.',
+    help: 'serve the management console on a Unix socket',
+    details:
+      'For `vdeterm SOCK`, `unixterm SOCK`, `unixcmd -s SOCK COMMAND`, or `socat - SOCK`. `help` there lists the commands.',
   },
   {
-    key: 'mgmtmode',
+    key: 'mgmtMode',
     short: [],
     long: ['mgmtmode'],
     argument: { kind: 'required', name: 'OCTAL' },
     group: CONSOLE,
-    help: 'permissions of the management socket',
-    defaultText: '0600',
+    help: 'permissions of that socket',
+    defaultText: '600',
   },
 ];
+
+/** Where the socket of the console can have a group of its own. */
+export const CONSOLE_GROUP: OptionSpec = {
+  key: 'mgmtGroup',
+  short: [],
+  long: ['mgmtgroup'],
+  argument: { kind: 'required', name: 'GROUP' },
+  group: CONSOLE,
+  help: 'group of that socket',
+};
+
+/** An option that the original command does not have. */
+export const ours = (option: OptionSpec): OptionSpec => ({ ...option, added: true });
+
+/** An option that the original command has too. */
+export function originals({ added: _added, ...option }: OptionSpec): OptionSpec {
+  return option;
+}
 
 /** Options whose letters mean something else to the command. */
 export const withoutLetters = (options: readonly OptionSpec[]): OptionSpec[] =>

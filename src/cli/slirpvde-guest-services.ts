@@ -1,4 +1,5 @@
-// What the router's services are told of the configuration: DNS, DHCP, DHCPv6, router advertisements.
+// What the router's services are told of the configuration: DNS, DHCP, DHCPv6, router advertisements; at the start, and
+// again when the configuration is another one (slirpvde-reload.ts).
 
 import { type Endpoint, formatAddress, formatIpv4, MAPPED, parseIpv4 } from '../core/address.ts';
 import type { AddressWords } from '../core/ipv6-network.ts';
@@ -6,7 +7,7 @@ import { parseIpv6 } from '../core/ipv6-network.ts';
 import type { TimerWheel } from '../core/timer-wheel.ts';
 import { hasIpv6 } from '../host/ipv6-route.ts';
 import type { ResolverConfig } from '../host/resolver-config.ts';
-import type { RouterOptions } from '../router/index.ts';
+import type { RouterChange, RouterOptions } from '../router/index.ts';
 import { type LeaseStore, MemoryLeaseStore, type UpstreamList } from '../services/index.ts';
 import type { Switch } from '../switch/index.ts';
 import { openLeases } from './lease-lock.ts';
@@ -22,7 +23,8 @@ const LOOPBACK_TOP = 127;
 
 /** What the services have in common. */
 export interface ServiceParts {
-  readonly config: SlirpvdeConfig;
+  /** The configuration in force. */
+  config: SlirpvdeConfig;
   readonly resolver: ResolverConfig;
   readonly wheel: TimerWheel;
   readonly mtu: number;
@@ -36,21 +38,59 @@ type Services = Pick<RouterOptions, 'dns' | 'dhcp' | 'dhcp6' | 'ra'>;
 
 /** All services of a router; lease files are opened, and closed by `closers`. */
 export function guestServices(parts: ServiceParts): Services {
-  const { config, resolver } = parts;
-  const { names, search } = config;
-  const domains = (): readonly string[] =>
-    search.ofHost ? [...search.names, ...resolver.config().search] : search.names;
-  // Told once, at the start: who asks for the servers of the host gets those of that moment.
-  const told4 = names.ofHost ? serversOfHost(resolver).filter(({ isIpv4 }) => isIpv4) : [];
-  const told6 = names.ofHost ? serversOfHost(resolver).filter(({ isIpv4 }) => !isIpv4) : [];
-  const dns4 = names.told4 === null ? told4.slice(0, 1).map(({ w3 }) => w3 >>> 0) : [names.told4];
-  const dns6 = names.told6 === null ? told6.slice(0, 1).map(wordsOf) : [names.told6];
+  const { config, embedded } = parts;
+  const { dns4, dns6 } = serversTold(parts, config);
+  const dhcp = dhcpTold(parts, config, dns4);
   return {
-    dns: dnsOptions(config, resolver),
-    dhcp: dhcpOptions(parts, dns4, domains),
-    ...ipv6Services(parts, dns6, domains),
+    dns: dnsOptions(parts, config),
+    dhcp:
+      dhcp === null
+        ? null
+        : {
+            ...dhcp,
+            ...(embedded === null ? {} : { portOf: (macHi, macLo) => embedded.portOf(macHi, macLo) }),
+            store: leaseStore(parts, '', formatIpv4, parseIpv4),
+          },
+    ...(config.networks.ipv6.length === 0
+      ? {}
+      : { dhcp6: dhcp6Options(parts, dns6), ...raOptions(parts, config, dns6) }),
   };
 }
+
+/** What services that run are told instead when `config` is to be in force. */
+export function changedServices(
+  parts: ServiceParts,
+  config: SlirpvdeConfig,
+): Pick<RouterChange, 'dns' | 'dhcp' | 'dhcp6' | 'ra'> {
+  const { dns4, dns6 } = serversTold(parts, config);
+  const dns = dnsOptions(parts, config);
+  const dhcp = dhcpTold(parts, config, dns4);
+  const ipv6 = config.networks.ipv6.length > 0;
+  return {
+    ...(dns === null ? {} : { dns }),
+    ...(dhcp === null ? {} : { dhcp }),
+    ...(ipv6
+      ? { dhcp6: { dns: dns6, leaseSec: config.leaseSec, domain: config.domain }, ...raOptions(parts, config, dns6) }
+      : {}),
+  };
+}
+
+/** Name servers that guests are told. Who asks for those of the host gets those of this moment. */
+function serversTold({ resolver }: ServiceParts, { names }: SlirpvdeConfig): { dns4: number[]; dns6: AddressWords[] } {
+  const ofHost = names.ofHost ? serversOfHost(resolver) : [];
+  const told4 = ofHost.filter(({ isIpv4 }) => isIpv4).slice(0, 1);
+  const told6 = ofHost.filter(({ isIpv4 }) => !isIpv4).slice(0, 1);
+  return {
+    dns4: names.told4 === null ? told4.map(({ w3 }) => w3 >>> 0) : [names.told4],
+    dns6: names.told6 === null ? told6.map(wordsOf) : [names.told6],
+  };
+}
+
+/** The search list of the configuration in force, as it is at the time. */
+const searchOf = (parts: ServiceParts) => (): readonly string[] => {
+  const { search } = parts.config;
+  return search.ofHost ? [...search.names, ...parts.resolver.config().search] : search.names;
+};
 
 const wordsOf = ({ w0, w1, w2, w3 }: Endpoint): AddressWords => [w0, w1, w2, w3];
 
@@ -61,7 +101,7 @@ function serversOfHost(resolver: ResolverConfig): Endpoint[] {
     .filter((e) => (e.isIpv4 ? e.w3 >>> 24 !== LOOPBACK_TOP : (e.w0 | e.w1 | e.w2) !== 0 && e.w0 >>> 22 !== 0x3fa));
 }
 
-function dnsOptions(config: SlirpvdeConfig, resolver: ResolverConfig): RouterOptions['dns'] {
+function dnsOptions({ resolver }: ServiceParts, config: SlirpvdeConfig): RouterOptions['dns'] {
   const { names, networks, ipv6 } = config;
   const { at4, at6, upstream } = names;
   if (at4 === null && at6 === null) return null;
@@ -86,44 +126,36 @@ function fixedList(server: Endpoint): UpstreamList {
   return { servers: () => list, suspect: () => {} };
 }
 
-function dhcpOptions(
+function dhcpTold(
   parts: ServiceParts,
+  config: SlirpvdeConfig,
   dns: readonly number[],
-  search: () => readonly string[],
-): RouterOptions['dhcp'] {
-  const { config, mtu, embedded } = parts;
+): NonNullable<RouterChange['dhcp']> | null {
+  const { mtu } = parts;
   const { dhcp, domain } = config;
   if (dhcp === null) return null;
   return {
     network: dhcp.network,
-    ...(embedded === null ? {} : { portOf: (macHi, macLo) => embedded.portOf(macHi, macLo) }),
     dns,
     poolStart: dhcp.start,
     ...(dhcp.count === 0 ? {} : { poolSize: dhcp.count }),
     reserved: ownIpv4(config.networks, config.names),
     mtu,
-    store: leaseStore(parts, '', formatIpv4, parseIpv4),
     leaseSec: config.leaseSec,
     hosts: dhcp.hosts,
     nextServer: dhcp.nextServer,
     bootFile: dhcp.bootFile,
     domain,
-    search,
+    search: searchOf(parts),
     routes: dhcp.routes,
     extra: dhcp.options,
     reservedNames: reservedNames(config),
   };
 }
 
-function ipv6Services(
-  parts: ServiceParts,
-  dns: readonly AddressWords[],
-  search: () => readonly string[],
-): Pick<RouterOptions, 'dhcp6' | 'ra'> {
-  const { config } = parts;
-  const { networks, names, ipv6, leaseSec } = config;
-  if (networks.ipv6.length === 0) return {};
-  const { dhcp6, radv, radvFollowsHost, pref64, nat64 } = ipv6;
+function dhcp6Options(parts: ServiceParts, dns: readonly AddressWords[]): NonNullable<RouterOptions['dhcp6']> {
+  const { networks, names, ipv6, leaseSec } = parts.config;
+  const { dhcp6 } = ipv6;
   const pool = (): NonNullable<RouterOptions['dhcp6']>['pool'] => {
     if (dhcp6 === null) return null;
     const { network, prefixLen } = dhcp6;
@@ -144,23 +176,31 @@ function ipv6Services(
       store: leaseStore(parts, '6', text, word),
     };
   };
-  const ra = (): RouterOptions['ra'] => ({
-    settings: radv!,
-    dns,
-    search,
-    pref64: pref64 ? nat64 : null,
-    available: radvFollowsHost ? () => hasIpv6() : null,
-  });
   return {
-    dhcp6: {
-      networks: networks.ipv6,
+    networks: networks.ipv6,
+    dns,
+    search: searchOf(parts),
+    domain: parts.config.domain,
+    reservedNames: reservedNames(parts.config),
+    pool: pool(),
+  };
+}
+
+function raOptions(
+  parts: ServiceParts,
+  { ipv6 }: SlirpvdeConfig,
+  dns: readonly AddressWords[],
+): Pick<RouterOptions, 'ra'> {
+  const { radv, radvFollowsHost, pref64, nat64 } = ipv6;
+  if (radv === null) return {};
+  return {
+    ra: {
+      settings: radv,
       dns,
-      search,
-      domain: config.domain,
-      reservedNames: reservedNames(config),
-      pool: pool(),
+      search: searchOf(parts),
+      pref64: pref64 ? nat64 : null,
+      available: radvFollowsHost ? () => hasIpv6() : null,
     },
-    ...(radv === null ? {} : { ra: ra()! }),
   };
 }
 

@@ -5,7 +5,7 @@
 
 import { formatIpv4, formatMac } from '../core/address.ts';
 import { SystemClock } from '../core/clock.ts';
-import { VdeError } from '../core/errors.ts';
+import type { VdeError } from '../core/errors.ts';
 import { FrameMemory } from '../core/frame.ts';
 import { formatIpv6 } from '../core/ipv6-network.ts';
 import { TimerWheel } from '../core/timer-wheel.ts';
@@ -17,38 +17,28 @@ import { ResolverConfig } from '../host/resolver-config.ts';
 import { TftpRoot } from '../host/tftp-root.ts';
 import { CapturedLink, groupId } from '../link/index.ts';
 import { Captures } from '../mgmt/captures.ts';
-import { addressOf } from '../mgmt/forward-text.ts';
 import { SlirpvdeConsole } from '../mgmt/slirpvde-console.ts';
 import { Router, type RouterOptions } from '../router/index.ts';
+import type { ConfigSource } from './config-source.ts';
 import { descriptorShares } from './descriptors.ts';
-import type { Forward } from './forward.ts';
 import { LOG_LEVELS, type Log } from './log.ts';
 import type { SlirpvdeConfig } from './slirpvde-config.ts';
-import { guestServices } from './slirpvde-guest-services.ts';
+import { guestServices, type ServiceParts } from './slirpvde-guest-services.ts';
 import { attach, type Closer } from './slirpvde-link.ts';
 import { cidr, cidr6, type GuestNetworks, type NameService } from './slirpvde-networks.ts';
-import { applyConfig } from './slirpvde-reload.ts';
+import { LiveConfig } from './slirpvde-reload.ts';
 import type { SlirpvdeService, SlirpvdeState } from './slirpvde-service.ts';
 import { tellReady, whenClosed } from './slirpvde-tap.ts';
 import { packageVersion } from './version.ts';
-import { DISPLAY_PORTS, type Display } from './ways.ts';
 
-export async function startSlirpvde(config: SlirpvdeConfig, log: Log): Promise<SlirpvdeService> {
+export async function startSlirpvde(config: SlirpvdeConfig, log: Log, source: ConfigSource): Promise<SlirpvdeService> {
   const closers: Closer[] = [];
   const close = async (): Promise<void> => {
     for (let closer = closers.pop(); closer !== undefined; closer = closers.pop()) await closer();
   };
   try {
-    const { state, ended, router, resolver } = await start(config, log, closers);
-    let current = config;
-    const reload = async (next: SlirpvdeConfig | null): Promise<string[]> => {
-      resolver.reread();
-      if (next === null) return [];
-      const lines = await applyConfig(router, current, next);
-      current = next;
-      return lines;
-    };
-    return { state, ended, reload, close };
+    const { state, ended, live } = await start(config, log, source, closers);
+    return { state, ended, reload: () => live.reload(), close };
   } catch (error) {
     await close();
     throw error;
@@ -58,11 +48,10 @@ export async function startSlirpvde(config: SlirpvdeConfig, log: Log): Promise<S
 interface Started {
   readonly state: SlirpvdeState;
   readonly ended: Promise<VdeError | null>;
-  readonly router: Router;
-  readonly resolver: ResolverConfig;
+  readonly live: LiveConfig;
 }
 
-async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promise<Started> {
+async function start(config: SlirpvdeConfig, log: Log, source: ConfigSource, closers: Closer[]): Promise<Started> {
   const memory = new FrameMemory();
   const wheel = new TimerWheel(new SystemClock());
   const mac = routerMac(config.networks);
@@ -80,6 +69,15 @@ async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promi
   const { nat64 } = config.ipv6;
   const resolver = new ResolverConfig({ clock: wheel.clock });
   const maxFiles = openFilesLimit();
+  const services: ServiceParts = {
+    config,
+    resolver,
+    wheel,
+    mtu: link.mtu,
+    embedded: attached.embedded,
+    log,
+    closers,
+  };
   const router = new Router({
     link,
     memory,
@@ -97,7 +95,7 @@ async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promi
     rules: config.rules,
     restrict: config.restrict,
     hostAddresses: config.noHost ? new OwnAddresses(wheel.clock).list : null,
-    ...guestServices({ config, resolver, wheel, mtu: link.mtu, embedded: attached.embedded, log, closers }),
+    ...guestServices(services),
     ...(config.tftp === null ? {} : { tftp: new TftpRoot(config.tftp) }),
     ...descriptorShares(maxFiles),
     udpFilter: config.udpFilter,
@@ -105,12 +103,8 @@ async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promi
     log: (key, line) => log.limited('warn', key, line),
   });
   closers.push(() => router.close());
-  const forwards: Forward[] = [];
-  for (const forward of config.forwards) forwards.push((await router.addForward(forward)).rule);
-  for (const forward of config.unixForwards) await router.unixForwards.add(forward);
-  for (const service of config.unixServices) router.unixForwards.addService(service);
-  const displays: Forward[] = [];
-  for (const display of config.displays) displays.push(await openDisplay(router, display, config.forwardBind));
+  const live = new LiveConfig(router, services, source);
+  const { forwards, displays } = await live.open();
   const { socket, role, embedded } = attached;
   let shutdown = (): void => {};
   const ordered = new Promise<null>((done) => {
@@ -141,6 +135,11 @@ async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promi
       mode,
       gid: group === null ? -1 : groupId(group),
       shutdown,
+      reload: async () => {
+        const lines = await live.reload();
+        for (const line of lines) log.info(line);
+        return lines;
+      },
       report: (text) => log.limited('error', 'console', text),
     });
     closers.push(() => served.close());
@@ -150,7 +149,7 @@ async function start(config: SlirpvdeConfig, log: Log, closers: Closer[]): Promi
   if (config.readyFd !== null) tellReady(config.readyFd);
   const left = config.exitFd === null ? [] : [whenClosed(config.exitFd)];
   const ended = Promise.race([attached.ended, ordered, ...left]);
-  return { state: { socket, role, displays, pingProblem: host.pingProblem, forwards }, ended, router, resolver };
+  return { state: { socket, role, displays, pingProblem: host.pingProblem, forwards }, ended, live };
 }
 
 /** The original's MAC address: 52:55 and the router's IPv4 address; with IPv6 alone 52:56 and the end of that. */
@@ -163,19 +162,3 @@ const ipv6Link = ({ ipv6 }: GuestNetworks, { at6 }: NameService): NonNullable<Ro
   addresses: ipv6.map(({ address, prefixLen }) => ({ words: address, prefixLen })),
   aliases: at6 === null ? [] : [at6],
 });
-
-/** Forwards the first free port of the host to a display of a guest; the rule. */
-async function openDisplay(router: Router, { guest }: Display, bind: string): Promise<Forward> {
-  for (let port = DISPLAY_PORTS.first; port <= DISPLAY_PORTS.last; port++) {
-    const listen = addressOf(bind)!;
-    listen.port = port;
-    const forward: Forward = { protocol: 'tcp', listen, guest };
-    try {
-      return (await router.addForward(forward)).rule;
-    } catch (error) {
-      if ((error as Error & { cause?: NodeJS.ErrnoException }).cause?.code !== 'EADDRINUSE') throw error;
-    }
-  }
-  const { first, last } = DISPLAY_PORTS;
-  throw new VdeError('ERR_VDE_LISTEN', `no port from ${first} to ${last} is free for the display at ${guest}`);
-}

@@ -2,6 +2,7 @@
 // without a network, and so that --help never loads the router.
 
 import type { VdeError } from '../core/errors.ts';
+import type { ConfigSource } from './config-source.ts';
 import type { Forward } from './forward.ts';
 import type { Log } from './log.ts';
 import type { SlirpvdeConfig } from './slirpvde-config.ts';
@@ -31,12 +32,12 @@ export interface SlirpvdeService {
    */
   readonly ended: Promise<VdeError | null>;
   /**
-   * Looks at resolv.conf again, and applies another configuration when there is one: all of it or nothing. Rejects with
-   * a VdeError.
+   * Reads resolv.conf and the configuration again and applies what has changed: all of it or nothing. One after the
+   * other, whoever asks. Rejects with a VdeError.
    *
-   * @returns what was changed and what was not, lines for the log
+   * @returns what was read, what was changed and what was not: lines for the log
    */
-  reload(config: SlirpvdeConfig | null): Promise<string[]>;
+  reload(): Promise<string[]>;
   /** Ends the service and removes all its sockets and directories; safe to call twice. */
   close(): Promise<void>;
 }
@@ -45,4 +46,4 @@ export interface SlirpvdeService {
  * Starts the service; when the promise is fulfilled, guests are served. Rejects with a VdeError and leaves nothing
  * behind when it cannot.
  */
-export type StartSlirpvde = (config: SlirpvdeConfig, log: Log) => Promise<SlirpvdeService>;
+export type StartSlirpvde = (config: SlirpvdeConfig, log: Log, source: ConfigSource) => Promise<SlirpvdeService>;

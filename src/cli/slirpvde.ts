@@ -2,6 +2,7 @@
 
 import { resolve } from 'node:path';
 import { readCommandLine, workingDirectory } from './command-line.ts';
+import type { ConfigSource } from './config-source.ts';
 import type { CommandSpec } from './options.ts';
 import type { ParsedCommand } from './parse.ts';
 import type { ServiceLimits } from './run-service.ts';
@@ -24,53 +25,48 @@ export async function main(
   const { spec = SLIRPVDE, limits } = options;
   const configure = await readCommandLine(spec, words, (command) => configurator(spec, command));
   if (configure === null) return;
-  let config = configure.first;
+  const config = configure.first;
   const { classicBanner, stateLines } = await import('./slirpvde-banner.ts');
   const { runService } = await import('./run-service.ts');
   await runService(
     spec.name,
     config,
-    (log) => start(config, log),
+    (log) => start(config, log, configure),
     (service, log) => {
       process.stderr.write(`${classicBanner(spec.name, config, service.state).join('\n')}\n`);
       for (const line of stateLines(config, service.state)) log.info(line);
     },
     limits,
     async (service, log) => {
-      if (config.config === null) {
-        await service.reload(null);
-        log.info('SIGHUP: resolv.conf is read again; without --config there is nothing else to read');
-        return;
-      }
-      const next = configure.again();
-      const lines = await service.reload(next);
-      // A level that was set at the console stays unless the options for it have changed.
-      if (next.quiet !== config.quiet || next.verbose !== config.verbose) log.setLevel(next);
-      config = next;
-      log.info(`SIGHUP: resolv.conf and ${config.config} read again${lines.length === 0 ? ': nothing changed' : ''}`);
+      const [read, ...lines] = await service.reload();
+      log.info(`SIGHUP: ${read}`);
       for (const line of lines) log.info(line);
     },
   );
 }
 
-/** The configuration that the command line and the file that it names ask for, now and whenever it is read again. */
+/** The configuration that the command line and the files that it names ask for, now and whenever they are read again. */
 async function configurator(
   spec: CommandSpec,
   command: ParsedCommand,
-): Promise<{ readonly first: SlirpvdeConfig; readonly again: () => SlirpvdeConfig }> {
+): Promise<ConfigSource & { readonly first: SlirpvdeConfig }> {
   const { slirpvdeConfig } = await import('./slirpvde-config.ts');
   const { mergeCommands, readConfigFile } = await import('./config-file.ts');
   const { SLIRPVDE_PERSONALITY, SLIRPVDE6_PERSONALITY } = await import('./slirpvde-networks.ts');
   const personality = spec === SLIRPVDE ? SLIRPVDE_PERSONALITY : SLIRPVDE6_PERSONALITY;
   const cwd = workingDirectory();
-  const file = configFile(command, cwd);
-  const again = () =>
-    slirpvdeConfig(file === null ? command : mergeCommands(command, readConfigFile(spec, file)), cwd, personality);
-  return { first: again(), again };
+  const file = fileOf(command, 'config', cwd);
+  const radvFile = fileOf(command, 'radvFile', cwd);
+  const configure = (words: ParsedCommand): SlirpvdeConfig => slirpvdeConfig(words, cwd, personality);
+  const again = (): SlirpvdeConfig =>
+    file === null
+      ? configure(command)
+      : readConfigFile(spec, file, (words) => configure(mergeCommands(command, words)));
+  return { first: again(), again, files: [file, radvFile].filter((path) => path !== null) };
 }
 
-/** The absolute path of the configuration file, or null. */
-function configFile(command: ParsedCommand, cwd: string): string | null {
-  const value = command.values.get('config');
+/** The absolute path of the file that an option names, or null. */
+function fileOf(command: ParsedCommand, key: string, cwd: string): string | null {
+  const value = command.values.get(key);
   return typeof value === 'string' ? resolve(cwd, value) : null;
 }

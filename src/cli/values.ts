@@ -112,7 +112,7 @@ export function processOf(command: ParsedCommand, cwd: string): ProcessOptions {
 
 /** The management socket of CONSOLE_OPTIONS, or null. */
 export const consoleOf = (command: ParsedCommand, cwd: string): ManagementSocket | null =>
-  managementSocket(pathOf(command, 'mgmt', cwd), textOf(command, 'mgmtmode'), null);
+  managementSocket(pathOf(command, 'mgmt', cwd), textOf(command, 'mgmtMode'), null);
 
 /** A whole number in a range, or null when the option was not given. */
 export function numberOf(command: ParsedCommand, key: string, least: number, most: number): number | null {

@@ -1,13 +1,23 @@
 // vde_switch's options: the classic ones with all their names, and ours.
 
 import { COMMON_EXIT_STATUS, type CommandSpec } from './options.ts';
+import {
+  CONSOLE,
+  CONSOLE_GROUP,
+  CONSOLE_OPTIONS,
+  DAEMON,
+  helpOptions,
+  LOG,
+  originals,
+  pidfileOption,
+  QUIET,
+  VERBOSE,
+  withoutLetters,
+} from './shared-options.ts';
 
 const SWITCH = 'Switch';
 const SOCKETS = 'Control socket';
 const PROTECTION = 'Protection';
-const CONSOLE = 'Management';
-const PROCESS = 'Process';
-const HELP = 'Help';
 
 export const VDE_SWITCH: CommandSpec = {
   name: 'vde_switch',
@@ -209,32 +219,8 @@ export const VDE_SWITCH: CommandSpec = {
       help: 'most stations that are learned from one port',
       defaultText: '1024',
     },
-    {
-      key: 'mgmt',
-      short: ['M'],
-      long: ['mgmt'],
-      argument: { kind: 'required', name: 'SOCK' },
-      group: CONSOLE,
-      help: 'serve the management console on a Unix socket',
-      details: 'For `vdeterm SOCK`, `unixterm SOCK`, `unixcmd -s SOCK COMMAND`, or `socat - SOCK`.',
-    },
-    {
-      key: 'mgmtMode',
-      short: [],
-      long: ['mgmtmode'],
-      argument: { kind: 'required', name: 'OCTAL' },
-      group: CONSOLE,
-      help: 'permissions of that socket',
-      defaultText: '600',
-    },
-    {
-      key: 'mgmtGroup',
-      short: [],
-      long: ['mgmtgroup'],
-      argument: { kind: 'required', name: 'GROUP' },
-      group: CONSOLE,
-      help: 'group of that socket',
-    },
+    ...CONSOLE_OPTIONS,
+    CONSOLE_GROUP,
     {
       key: 'rcfile',
       short: ['f'],
@@ -261,70 +247,12 @@ export const VDE_SWITCH: CommandSpec = {
       group: CONSOLE,
       help: 'taken and ignored, as by the original: any client may follow events',
     },
-    {
-      key: 'daemon',
-      short: ['d'],
-      long: ['daemon'],
-      argument: { kind: 'none' },
-      group: PROCESS,
-      help: 'run in the background; returns when the switch is ready',
-      details: 'When the start fails, the reason is on standard error and the exit status is not 0.',
-    },
-    {
-      key: 'pidfile',
-      short: ['p'],
-      long: ['pidfile'],
-      argument: { kind: 'required', name: 'FILE' },
-      group: PROCESS,
-      help: 'write the process id to FILE, remove it at the end',
-      details: 'A file left by a process that is gone is taken over; that of a running one ends the start.',
-    },
-    {
-      key: 'log',
-      short: [],
-      long: ['log'],
-      added: true,
-      argument: { kind: 'required', name: 'FILE' },
-      group: PROCESS,
-      help: 'append messages to FILE (mode 0600); without it those of --daemon go to syslog',
-      details: 'Without it, messages of a daemon are lost once it is ready.',
-    },
-    {
-      key: 'quiet',
-      short: [],
-      long: ['quiet'],
-      added: true,
-      argument: { kind: 'none' },
-      group: PROCESS,
-      help: 'print errors only',
-    },
-    {
-      key: 'verbose',
-      short: [],
-      long: ['verbose'],
-      added: true,
-      argument: { kind: 'none' },
-      group: PROCESS,
-      help: 'print what happens in more detail',
-    },
-    {
-      key: 'help',
-      short: ['h'],
-      long: ['help'],
-      argument: { kind: 'none' },
-      immediate: true,
-      group: HELP,
-      help: 'print this text',
-    },
-    {
-      key: 'version',
-      short: ['v'],
-      long: ['version'],
-      argument: { kind: 'none' },
-      immediate: true,
-      group: HELP,
-      help: 'print the version',
-    },
+    DAEMON,
+    pidfileOption('p'),
+    LOG,
+    ...withoutLetters([QUIET]),
+    VERBOSE,
+    ...helpOptions('v').map(originals),
   ],
   exitStatus: [
     {

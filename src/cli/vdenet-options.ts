@@ -6,7 +6,7 @@ import { SLIRPVDE } from './slirpvde-options.ts';
 /** Keys of slirpvde's options that make no sense here: the guest is the command, and its interface is made for it. */
 const LEFT_OUT: readonly string[] = [
   ...['sock', 'port', 'group', 'mode', 'noSwitch', 'qemuStream', 'qemuConnect', 'qemuDgram'],
-  ...['tap', 'netns', 'userns', 'configure', 'daemon', 'pidfile'],
+  ...['tap', 'netns', 'userns', 'configure', 'daemon', 'pidfile', 'config', 'guard'],
 ];
 
 const MTU: OptionSpec = {

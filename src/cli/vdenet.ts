@@ -85,7 +85,8 @@ async function startBehindRouter({ config, argv }: Run, log: Log, start: StartSl
   };
   try {
     const netns = await child.ready();
-    service = await start({ ...config, tap: { ...config.tap!, netns } }, log);
+    const there = { ...config, tap: { ...config.tap!, netns } };
+    service = await start(there, log, { again: () => there, files: [] });
     child.go();
     const { ended } = service;
     return { ended: Promise.race([child.ended, ended]), close, announce: () => {} };

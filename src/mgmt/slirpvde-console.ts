@@ -42,6 +42,8 @@ export interface SlirpvdeConsoleOptions {
   readonly gid: number;
   /** Ends the process in order. */
   readonly shutdown: () => void;
+  /** Reads the configuration again; what came of it. Rejects with a VdeError, and nothing has changed then. */
+  readonly reload: () => Promise<readonly string[]>;
   readonly report: (text: string) => void;
 }
 
@@ -112,6 +114,12 @@ export function slirpvdeCommands(
       help: 'show version, addresses, and how much of each bounded thing is in use',
       details: '`N of M`: N in use, M is the bound.',
       run: () => data(infoLines(options)),
+    },
+    {
+      path: 'reload',
+      help: 'read resolv.conf and the configuration files again, as SIGHUP does',
+      details: 'Shows what has changed. Fails, with the reason, when a file is wrong: nothing has changed then.',
+      run: async () => data(await options.reload()),
     },
     ...routerCommands({ ...options, drops, changed }),
     ...(embedded === null ? [] : switchCommands(embedded)),

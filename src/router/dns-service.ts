@@ -6,7 +6,7 @@ import type { Ipv6Link } from '../ip/index.ts';
 import {
   Dns64,
   DnsForwarder,
-  type DnsForwarderOptions,
+  type DnsSettings,
   type LocalHosts,
   LocalNames,
   type LocalRecord,
@@ -24,7 +24,7 @@ export interface DnsServiceOptions {
   readonly others?: readonly AddressWords[];
   /** Makes up addresses in the first prefix of NAT64 for names that have none of IPv6. */
   readonly dns64?: boolean;
-  readonly upstreams: DnsForwarderOptions['upstreams'];
+  readonly upstreams: DnsSettings['upstreams'];
   /** Domain of the guests' names; '' or absent: they have one label. */
   readonly domain?: string;
   readonly records?: readonly LocalRecord[];
@@ -32,22 +32,36 @@ export interface DnsServiceOptions {
   readonly rebindExempt?: readonly string[];
 }
 
-/**
- * Makes the forwarder. The names of the router itself come before all others.
- *
- * @param hosts  who knows the guests' names
- */
-export function makeForwarder(
+/** What of the router the service has to know. */
+export interface DnsNetwork {
+  readonly networks: readonly Ipv4Network[];
+  readonly ipv6?: Ipv6Link | null;
+  readonly nat64?: readonly Nat64Prefix[];
+  readonly hostLoopback: boolean;
+}
+
+/** @param hosts  who knows the guests' names */
+export const makeForwarder = (
   dns: DnsServiceOptions,
-  net: {
-    readonly networks: readonly Ipv4Network[];
-    readonly ipv6?: Ipv6Link | null;
-    readonly nat64?: readonly Nat64Prefix[];
-    readonly hostLoopback: boolean;
-  },
+  net: DnsNetwork,
   context: RouterContext,
   hosts: LocalHosts,
-): DnsForwarder {
+): DnsForwarder =>
+  new DnsForwarder({
+    host: context.host,
+    wheel: context.wheel,
+    drops: context.drops,
+    random16: context.random,
+    ...dnsSettings(dns, net, context, hosts),
+  });
+
+/** What the forwarder knows and whom it asks. The names of the router itself come before all others. */
+export function dnsSettings(
+  dns: DnsServiceOptions,
+  net: DnsNetwork,
+  context: RouterContext,
+  hosts: LocalHosts,
+): DnsSettings {
   const first = net.networks[0];
   const { network, mask } = first ?? NO_NETWORK;
   const { domain = '', records = [], rebindExempt } = dns;
@@ -65,16 +79,12 @@ export function makeForwarder(
   const prefix = dns.dns64 === true ? net.nat64?.[0] : undefined;
   // Addresses of the guests' own network have no counterpart: the translator refuses them.
   const isReachable = (v4: number): boolean => !context.ip.own.isOnLink4(v4) && v4 >>> 24 !== 127 && v4 >>> 24 !== 0;
-  return new DnsForwarder({
-    host: context.host,
+  return {
     upstreams: dns.upstreams,
-    wheel: context.wheel,
-    drops: context.drops,
-    random16: context.random,
     local,
     ...(prefix === undefined ? {} : { dns64: new Dns64({ prefix, isReachable }) }),
     ...(rebindExempt === undefined ? {} : { rebind: new RebindGuard({ exempt: rebindExempt, network, mask }) }),
-  });
+  };
 }
 
 /** All addresses at which names are answered, as words. */

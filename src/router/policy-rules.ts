@@ -63,6 +63,14 @@ function verdictOf(rule: PolicyRule): Verdict {
   return bitsOf(rule) === 128 ? Verdict.AllowExact : Verdict.Allow;
 }
 
+const sameRule = (a: PolicyRule, b: PolicyRule): boolean =>
+  a.allow === b.allow &&
+  a.prefixLen === b.prefixLen &&
+  a.lowPort === b.lowPort &&
+  a.highPort === b.highPort &&
+  a.protocols === b.protocols &&
+  a.network.every((word, i) => word === b.network[i]);
+
 interface Entry {
   readonly id: number;
   readonly rule: PolicyRule;
@@ -101,6 +109,31 @@ export class PolicyRules {
     if (left.length === this.entries.length) return false;
     this.set(left);
     return true;
+  }
+
+  /**
+   * Puts `rules` where the rules `former` are now, or in front when none of those is left. A rule that was among them keeps
+   * its number and its count.
+   *
+   * @returns the numbers of `rules`
+   * @throws VdeError  ERR_VDE_BAD_POLICY when they are too many; nothing has changed then
+   */
+  replace(former: readonly number[], rules: readonly PolicyRule[]): number[] {
+    const old = this.entries.filter(({ id }) => former.includes(id));
+    const at = Math.max(
+      0,
+      this.entries.findIndex(({ id }) => former.includes(id)),
+    );
+    const rest = this.entries.filter(({ id }) => !former.includes(id));
+    if (rest.length + rules.length > MAX_RULES) {
+      throw new VdeError('ERR_VDE_BAD_POLICY', `no more than ${MAX_RULES} policy rules`);
+    }
+    const fresh = rules.map((rule): Entry => {
+      const same = old.findIndex((entry) => sameRule(entry.rule, rule));
+      return same < 0 ? { id: this.nextId++, rule } : old.splice(same, 1)[0]!;
+    });
+    this.set(rest.toSpliced(at, 0, ...fresh));
+    return fresh.map(({ id }) => id);
   }
 
   list(): PolicyRuleView[] {

@@ -71,15 +71,15 @@ export class Destination extends Endpoint {
 }
 
 export class EgressPolicy {
-  /** Whether the gateway leads to host loopback; may change at run time, for what is decided from then on. */
+  // These may change at run time, for what is decided from then on.
+  /** Whether the gateway leads to host loopback. */
   hostLoopback: boolean;
-  readonly restrict: boolean;
-  /** The host's addresses are refused. */
-  readonly noHost: boolean;
+  restrict: boolean;
+  /** See PolicyOptions. */
+  hostAddresses: (() => Int32Array) | null;
   readonly rules: PolicyRules;
   private readonly own: LinkAddresses;
   private readonly translation: Translation;
-  private readonly hostAddresses: (() => Int32Array) | null;
 
   constructor(options: PolicyOptions) {
     this.own = options.own;
@@ -88,7 +88,11 @@ export class EgressPolicy {
     this.restrict = options.restrict ?? false;
     this.rules = new PolicyRules(options.rules ?? []);
     this.hostAddresses = options.hostAddresses ?? null;
-    this.noHost = this.hostAddresses !== null;
+  }
+
+  /** The host's addresses are refused. */
+  get noHost(): boolean {
+    return this.hostAddresses !== null;
   }
 
   /**

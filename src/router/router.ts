@@ -44,6 +44,7 @@ import { IcmpNat } from './icmp-nat.ts';
 import { EgressPolicy } from './policy.ts';
 import type { PolicyRule } from './policy-rules.ts';
 import { makeAdvertiser, type RaOptions } from './ra-port.ts';
+import { prepareChange, type RouterChange } from './reconfigure.ts';
 import { type NeighborView, neighborViews, type RouterStatus, routerStatus } from './status.ts';
 import { TcpNat } from './tcp-nat.ts';
 import { TftpPort } from './tftp-port.ts';
@@ -125,8 +126,9 @@ export class Router {
   readonly forwards: Forwards;
   /** Unix sockets of the host, both ways. */
   readonly unixForwards: UnixForwards;
-  private readonly tftp: TftpPort | null;
+  private tftp: TftpPort | null;
   private readonly wheel: TimerWheel;
+  private readonly prepare: (change: RouterChange) => () => TftpPort | null;
 
   constructor(options: RouterOptions) {
     const { link, wheel, random, host, maxFlows } = options;
@@ -170,6 +172,11 @@ export class Router {
     const translation = new Translation(options.nat64 ?? [], options.mappedV4 ?? false);
     this.policy = new EgressPolicy({ own, translation, hostLoopback, rules, restrict, hostAddresses });
     this.budget = new FlowBudget(maxFlows);
+    const { networks, ipv6: ipv6Link = null, nat64 = [] } = options;
+    this.prepare = (change) => {
+      const network = { networks, ipv6: ipv6Link, nat64 };
+      return prepareChange({ router: this, context, network, tftp: this.tftp, hosts: guests }, change);
+    };
     const context: RouterContext = {
       ip: this.ip,
       tcp: this.tcp,
@@ -243,6 +250,18 @@ export class Router {
   announce(): void {
     this.ip.announce();
     this.advertiser?.start();
+  }
+
+  /**
+   * Makes ready for another configuration; what is returned puts it in force and does not fail.
+   *
+   * @throws VdeError  as prepareChange of reconfigure.ts; nothing has changed then
+   */
+  prepareChange(change: RouterChange): () => void {
+    const apply = this.prepare(change);
+    return () => {
+      this.tftp = apply();
+    };
   }
 
   /** Opens a port forward. Rejects with ERR_VDE_LISTEN or ERR_VDE_BAD_FORWARD. */

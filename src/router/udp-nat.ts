@@ -106,8 +106,9 @@ class UdpMapping extends IdleFlow implements HostUdpUser {
 export class UdpNat implements PacketHandler {
   /** Tried first for every datagram (DHCP, DNS, clients of forwards). */
   service: LocalUdpService | null = null;
-  readonly filter: UdpFilter;
-  readonly timeouts: UdpTimeouts;
+  /** May change at run time: for ports that guests open from then on, and for all from their next datagram on. */
+  filter: UdpFilter;
+  timeouts: UdpTimeouts;
   private readonly context: RouterContext;
   readonly flows: FlowTable<UdpMapping>;
   private readonly target = new Destination();

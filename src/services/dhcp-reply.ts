@@ -1,4 +1,8 @@
 // What a DHCP server answers: which options, in which order, and where the answer goes (RFC 2131 sections 4.1 and 4.3.1).
+//
+// Order: 53, 54 and 51 first, then what the client asks for in the order of its list (RFC 2132 section 9.8: "must try"),
+// then the rest, 82 last. An answer that does not fit the options field has the mask, the router and DNS in front instead,
+// because what comes last may have to be left out.
 
 import { formatIpv4, ipv4Mask } from '../core/address.ts';
 import type { DhcpMessage } from '../wire/dhcpv4.ts';
@@ -71,13 +75,40 @@ export function grant(
     options.set(dhcpv4.OPTION_ROUTERS, dhcpv4.writeAddresses(config.router));
     if (config.dns.length > 0) options.set(dhcpv4.OPTION_DNS_SERVERS, dhcpv4.writeAddresses(...config.dns));
   }
-  for (const code of request.options.get(dhcpv4.OPTION_PARAMETER_LIST) ?? DEFAULT_PARAMETERS) {
+  const asked = request.options.get(dhcpv4.OPTION_PARAMETER_LIST);
+  for (const code of asked ?? DEFAULT_PARAMETERS) {
     const value = parameter(config, code, kind, hostname);
     if (value !== null && !options.has(code)) options.set(code, value);
   }
   const fqdn = kind === 'bootp' ? null : fqdnReply(request, hostname, config.domain);
   if (fqdn !== null) options.set(dhcpv4.OPTION_CLIENT_FQDN, fqdn);
-  return finish(request, options, kind === 'offer' ? 0 : request.ciaddr, address, config);
+  echo(request, options);
+  const inFull = asked !== undefined && dhcpv4.fits(options, dhcpv4.maxReplyLen(request));
+  const ordered = inFull ? inOrder(options, asked) : options;
+  return finish(request, ordered, kind === 'offer' ? 0 : request.ciaddr, address, config);
+}
+
+/** In front whatever the client asks for, in this order. */
+const FIRST: readonly number[] = [dhcpv4.OPTION_MESSAGE_TYPE, dhcpv4.OPTION_SERVER_ID, dhcpv4.OPTION_LEASE_TIME];
+
+/** The same options in the order of the parameter list, as far as it goes. Option 82 stays last (RFC 3046 section 2.2). */
+function inOrder(options: ReadonlyMap<number, Uint8Array>, asked: Uint8Array): Map<number, Uint8Array> {
+  const out = new Map<number, Uint8Array>();
+  for (const code of [...FIRST, ...asked, ...options.keys()]) {
+    const value = options.get(code);
+    if (value !== undefined && code !== dhcpv4.OPTION_RELAY_AGENT) out.set(code, value);
+  }
+  const agent = options.get(dhcpv4.OPTION_RELAY_AGENT);
+  if (agent !== undefined) out.set(dhcpv4.OPTION_RELAY_AGENT, agent);
+  return out;
+}
+
+/** What goes back to the client as it came. */
+function echo(request: DhcpMessage, options: Map<number, Uint8Array>): void {
+  const clientId = request.options.get(dhcpv4.OPTION_CLIENT_ID);
+  if (clientId !== undefined) options.set(dhcpv4.OPTION_CLIENT_ID, clientId); // RFC 6842 section 3
+  const agent = request.options.get(dhcpv4.OPTION_RELAY_AGENT);
+  if (agent !== undefined) options.set(dhcpv4.OPTION_RELAY_AGENT, agent); // last: RFC 3046 section 2.2
 }
 
 /** DHCPNAK with a reason for the user of the client. Always broadcast: the client has no address that is good here. */
@@ -86,6 +117,7 @@ export function refuse(config: DhcpConfig, request: DhcpMessage, reason: string)
   options.set(dhcpv4.OPTION_MESSAGE_TYPE, dhcpv4.writeU8(dhcpv4.NAK));
   options.set(dhcpv4.OPTION_SERVER_ID, dhcpv4.writeAddresses(config.router));
   options.set(dhcpv4.OPTION_MESSAGE, dhcpv4.writeText(reason));
+  echo(request, options);
   return finish(request, options, 0, 0, null);
 }
 
@@ -115,6 +147,8 @@ function parameter(config: DhcpConfig, code: number, kind: ReplyKind, hostname: 
       return config.bootFile === '' ? extra(config, code) : dhcpv4.writeText(config.bootFile);
     case dhcpv4.OPTION_CLASSLESS_ROUTES:
       return config.routes.length === 0 ? null : dhcpv4.writeClasslessRoutes(config.routes);
+    case dhcpv4.OPTION_MS_CLASSLESS_ROUTES:
+      return extra(config, code) ?? parameter(config, dhcpv4.OPTION_CLASSLESS_ROUTES, kind, hostname);
     default:
       return extra(config, code);
   }
@@ -140,10 +174,6 @@ function finish(
   yiaddr: number,
   config: DhcpConfig | null,
 ): DhcpReply {
-  const clientId = request.options.get(dhcpv4.OPTION_CLIENT_ID);
-  if (clientId !== undefined) options.set(dhcpv4.OPTION_CLIENT_ID, clientId); // RFC 6842 section 3
-  const agent = request.options.get(dhcpv4.OPTION_RELAY_AGENT);
-  if (agent !== undefined) options.set(dhcpv4.OPTION_RELAY_AGENT, agent); // last: RFC 3046 section 2.2
   const payload = dhcpv4.write(
     {
       op: dhcpv4.OP_REPLY,

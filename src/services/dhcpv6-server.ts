@@ -111,7 +111,7 @@ interface Request {
 
 export class Dhcpv6Server {
   readonly duid: Uint8Array;
-  private readonly options: Dhcpv6ServerOptions;
+  private options: Dhcpv6ServerOptions;
   private readonly pool: LeasePool | null;
   private readonly names: HostNames | null;
   private readonly clock: Clock;
@@ -128,6 +128,12 @@ export class Dhcpv6Server {
     this.names =
       this.pool === null ? null : new HostNames(this.pool, options.reservedNames ?? [], options.nameTaken ?? null);
     this.restore();
+  }
+
+  /** Tells clients of other name servers, and leases for another time, from now on. */
+  change(dns: readonly AddressWords[], leaseSec: number, domain: string): void {
+    const { pool } = this.options;
+    this.options = { ...this.options, dns, domain, pool: pool === null ? null : { ...pool, leaseSec } };
   }
 
   /**

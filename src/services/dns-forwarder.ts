@@ -71,9 +71,19 @@ export interface DnsLimits {
 
 export const DNS_LIMITS: DnsLimits = { inFlight: 512, perGuest: 64, sessions: 16, sessionsPerGuest: 4 };
 
-export interface DnsForwarderOptions {
-  readonly host: HostNet;
+/** What may change at run time. */
+export interface DnsSettings {
   readonly upstreams: UpstreamList;
+  /** Names answered without asking anybody. */
+  readonly local?: LocalNames;
+  /** Refuses answers that point into private networks. */
+  readonly rebind?: RebindGuard;
+  /** Makes up addresses of a translator. */
+  readonly dns64?: Dns64;
+}
+
+export interface DnsForwarderOptions extends DnsSettings {
+  readonly host: HostNet;
   readonly wheel: TimerWheel;
   readonly drops: DropCounters;
   /** Unpredictable numbers whose low 16 bits are used; must come from a cryptographic generator. */
@@ -81,12 +91,6 @@ export interface DnsForwarderOptions {
   /** Where the forwarder itself answers, as the host's sockets would reach it: such upstreams are never asked. */
   readonly self?: readonly Endpoint[];
   readonly limits?: Partial<DnsLimits>;
-  /** Names answered without asking anybody. */
-  readonly local?: LocalNames;
-  /** Refuses answers that point into private networks. */
-  readonly rebind?: RebindGuard;
-  /** Makes up addresses of a translator. */
-  readonly dns64?: Dns64;
 }
 
 /** Counters since start, and what is under way. */
@@ -108,9 +112,9 @@ export class DnsForwarder implements DnsSocketUser<DnsQuery>, DnsExchangeUser, D
   private readonly servers: DnsServers;
   private readonly random16: () => number;
   private readonly limits: DnsLimits;
-  private readonly local: LocalNames | null;
-  private readonly rebind: RebindGuard | null;
-  private readonly dns64: Dns64 | null;
+  private local: LocalNames | null;
+  private rebind: RebindGuard | null;
+  private dns64: Dns64 | null;
   private readonly pool: DnsSocketPool<DnsQuery>;
   private readonly table = new QueryTable();
   private readonly guests = new GuestTable();
@@ -137,6 +141,14 @@ export class DnsForwarder implements DnsSocketUser<DnsQuery>, DnsExchangeUser, D
     this.rebind = options.rebind ?? null;
     this.dns64 = options.dns64 ?? null;
     this.pool = new DnsSocketPool(options.host, options.wheel, options.random16, this);
+  }
+
+  /** Takes other settings; queries under way end by them. */
+  change({ upstreams, local, rebind, dns64 }: DnsSettings): void {
+    this.servers.upstreams = upstreams;
+    this.local = local ?? null;
+    this.rebind = rebind ?? null;
+    this.dns64 = dns64 ?? null;
   }
 
   /** A guest's datagram to the DNS service. `client` and the bytes are on loan; the answer goes to `sink`. */
@@ -401,8 +413,8 @@ export class DnsForwarder implements DnsSocketUser<DnsQuery>, DnsExchangeUser, D
       this.fail(q, dns.RCODE_REFUSED);
       return;
     }
-    // A query that guests sent by UDP may have been answered over TCP, at any length.
-    const limit = q.viaTcp && !q.tcp ? Math.max(dns.PLAIN_UDP_SIZE, dns.ednsUdpSize(q.bytes, 0, q.len)) : len;
+    // By UDP no more than the guest said that it takes, whatever the server sent, and over whatever it was asked.
+    const limit = q.tcp ? len : Math.max(dns.PLAIN_UDP_SIZE, dns.ednsUdpSize(q.bytes, 0, q.len));
     const size = len > limit ? dns.writeTruncated(b, off, b, off, off + len) : len;
     this.answers++;
     this.waiters.deliver(this.detach(q), b, off, size);

@@ -9,7 +9,8 @@ import type { UpstreamList } from './resolv-conf.ts';
 export const BAD_MS = 30_000;
 
 export class DnsServers {
-  private readonly upstreams: UpstreamList;
+  /** May change at run time: queries under way go on with the new ones. */
+  upstreams: UpstreamList;
   private readonly self: readonly Endpoint[];
   private readonly clock: Clock;
   /** The list last seen; what of it is asked, and until when each of these is asked last. */

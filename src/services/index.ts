@@ -4,6 +4,7 @@ export {
   type DhcpReply,
   DhcpServer,
   type DhcpServerOptions,
+  type DhcpSettings,
   type LeaseView,
   type StaticHost,
 } from './dhcp-server.ts';
@@ -13,7 +14,7 @@ export {
   type Dhcpv6ServerOptions,
   type Lease6View,
 } from './dhcpv6-server.ts';
-export { DnsForwarder, type DnsForwarderOptions, type DnsSnapshot } from './dns-forwarder.ts';
+export { DnsForwarder, type DnsForwarderOptions, type DnsSettings, type DnsSnapshot } from './dns-forwarder.ts';
 export { type LocalHosts, LocalNames, type LocalRecord } from './dns-local.ts';
 export type { DnsSink } from './dns-query.ts';
 export { RebindGuard } from './dns-rebind.ts';
@@ -31,5 +32,5 @@ export {
   type RaSettings,
 } from './ra-settings.ts';
 export { parseResolvConf, type ResolvConf, type UpstreamList } from './resolv-conf.ts';
-export { RouterAdvertiser } from './router-advertiser.ts';
+export { type RaOffer, RouterAdvertiser } from './router-advertiser.ts';
 export { type TftpFile, type TftpFiles, TftpServer } from './tftp.ts';

@@ -28,16 +28,20 @@ export const LOOK_MS = 5000;
 /** Who solicits: words of its link-local address, all 0 for ::. */
 export type Solicitor = Words;
 
-export interface RouterAdvertiserOptions {
-  readonly wheel: TimerWheel;
-  readonly drops: DropCounters;
-  /** A uniform unpredictable number, 0 to 2^32 - 1. */
-  readonly random: () => number;
+/** What may change at run time. */
+export interface RaOffer {
   readonly settings: RaSettings;
   /** What is advertised, as it is now. */
   readonly advert: () => RouterAdvert;
   /** Whether the router leads anywhere; null: nobody asks. */
   readonly available: (() => boolean) | null;
+}
+
+export interface RouterAdvertiserOptions extends RaOffer {
+  readonly wheel: TimerWheel;
+  readonly drops: DropCounters;
+  /** A uniform unpredictable number, 0 to 2^32 - 1. */
+  readonly random: () => number;
   /** Sends an ICMPv6 message without checksum, with hop limit 255; null: to all nodes (ff02::1). */
   readonly send: (to: Solicitor | null, message: Uint8Array) => void;
 }
@@ -48,7 +52,7 @@ interface Pending {
 }
 
 export class RouterAdvertiser {
-  private readonly options: RouterAdvertiserOptions;
+  private options: RouterAdvertiserOptions;
   private readonly pending = new Map<string, Pending>();
   private readonly answers: TokenBucket;
   private readonly answerTimer: Timer;
@@ -62,6 +66,7 @@ export class RouterAdvertiser {
   private sent = 0;
   private wasAvailable = true;
   private running = false;
+  private begun = false;
 
   constructor(options: RouterAdvertiserOptions) {
     this.options = options;
@@ -75,11 +80,32 @@ export class RouterAdvertiser {
   /** Begins to advertise. Does nothing when the settings say not to. */
   start(): void {
     const { settings, available } = this.options;
+    this.begun = true;
     if (!settings.advSendAdvert || this.running) return;
     this.running = true;
     this.wasAvailable = available?.() ?? true;
     if (available !== null) this.lookTimer.set(LOOK_MS);
     if (!settings.unicastOnly) this.toAll();
+  }
+
+  /**
+   * Says something else from now on, and says so soon. Prefixes and servers that it does not name any more are not
+   * withdrawn: guests keep them until their lifetimes end.
+   */
+  change(offer: RaOffer): void {
+    const was = this.running;
+    if (was && !offer.settings.advSendAdvert) this.close();
+    this.options = { ...this.options, ...offer };
+    this.lookTimer.cancel();
+    if (!this.begun || !offer.settings.advSendAdvert) return;
+    if (!was) {
+      this.start();
+      return;
+    }
+    this.wasAvailable = offer.available?.() ?? true;
+    if (offer.available !== null) this.lookTimer.set(LOOK_MS);
+    if (offer.settings.unicastOnly) this.periodic.cancel();
+    else this.again();
   }
 
   /** The link is up again: guests that were away may have a new idea of their routers. */

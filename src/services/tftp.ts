@@ -48,7 +48,8 @@ export interface TftpServerOptions {
 export class TftpServer implements TftpTransferOwner {
   readonly wheel: TimerWheel;
   readonly send: TftpServerOptions['send'];
-  private readonly files: TftpFiles;
+  /** May change at run time: for requests from then on. */
+  files: TftpFiles;
   private readonly drops: DropCounters;
   private readonly mtu: number;
   private readonly random: () => number;

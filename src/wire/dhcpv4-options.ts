@@ -37,6 +37,8 @@ export const OPTION_IPV6_ONLY = 108;
 export const OPTION_CAPTIVE_PORTAL = 114;
 export const OPTION_DOMAIN_SEARCH = 119;
 export const OPTION_CLASSLESS_ROUTES = 121;
+/** The same value as option 121, under the code that Windows had for it first (Microsoft's [MS-DHCPE]). */
+export const OPTION_MS_CLASSLESS_ROUTES = 249;
 export const OPTION_END = 255;
 
 /** Number of one byte, or -1. */

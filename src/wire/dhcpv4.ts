@@ -239,6 +239,13 @@ function splitOption(out: Uint8Array, rooms: readonly Room[], code: number, valu
   }
 }
 
+/** True when these options fit the options field of a message of at most `maxLen` bytes, so that `write` leaves none out. */
+export function fits(options: ReadonlyMap<number, Uint8Array>, maxLen: number): boolean {
+  let needed = OPTIONS + 1;
+  for (const value of options.values()) needed += writtenLen(value);
+  return needed <= maxLen;
+}
+
 /** Bytes of an option with the headers of all its parts; an empty value is one part. */
 const writtenLen = (value: Uint8Array): number =>
   value.length + 2 * Math.max(1, Math.ceil(value.length / MAX_OPTION_PART));

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
@@ -44,7 +44,8 @@ for (const [text, message] of wrong) {
 test('no file, a directory', (t) => {
   const dir = mkdtempSync(join(tmpdir(), 'vdenet-config-'));
   t.teardown(() => rmSync(dir, { recursive: true }));
-  const at = (path: string) => t.throws(() => readConfigFile(SLIRPVDE, path), { instanceOf: UsageError }).message;
+  const at = (path: string) =>
+    t.throws(() => readConfigFile(SLIRPVDE, path, (file) => file), { instanceOf: UsageError }).message;
   t.is(at(join(dir, 'none')), `cannot read the configuration file ${join(dir, 'none')}: ENOENT`);
   t.regex(at(dir), /not a file of at most 65536 bytes$/);
 });
@@ -80,3 +81,26 @@ test('what a file says is checked like the command line', (t) => {
   t.throws(() => both('', 'tcpfwd x'), { code: 'ERR_VDE_BAD_FORWARD' });
   t.throws(() => both('--no-switch', 'qemu-stream /q'), { instanceOf: UsageError });
 });
+
+const lines: readonly { readonly command: string; readonly text: string; readonly want: RegExp }[] = [
+  { command: '', text: '# x\n\ntcpfwd x\nmtu 1400\n', want: /^FILE:3: option '-L': bad forward 'x'/ },
+  { command: '', text: 'mtu 1400\ndeny 10.0.0.0/99\n', want: /^FILE:2: option '--deny': bad rule/ },
+  { command: '', text: 'dhcp\ndhcp-host nonsense\ndhcp-lease-time 600', want: /^FILE:2: option '--dhcp-host'/ },
+  { command: '', text: 'leases /l\nmtu 1400', want: /^FILE:1: option '--leases' means nothing without --dhcp/ },
+  { command: '', text: 'tcpfwd 1:10.0.2.15:1\ntcpfwd 1:10.0.2.16:1\n', want: /^FILE:2: two forwards of TCP port 1/ },
+  { command: '-L 1:10.0.2.15:1', text: 'quiet\ntcpfwd 1:10.0.2.16:1\n', want: /^FILE:2: two forwards of TCP port 1/ },
+  { command: '--no-switch', text: 'qemu-stream /q', want: /^FILE:1: guests of QEMU/ },
+  { command: '--mtu 1', text: 'quiet\ndhcp\n', want: /^option '--mtu': '1' is not/ },
+  { command: '', text: 'quiet\nmtoo 4\n', want: /^FILE:2: there is no option 'mtoo'/ },
+];
+for (const { command: given, text, want } of lines) {
+  test(`the line is named: '${given}' with ${JSON.stringify(text)}`, (t) => {
+    const dir = mkdtempSync(join(tmpdir(), 'vdenet-config-'));
+    t.teardown(() => rmSync(dir, { recursive: true }));
+    const path = join(dir, 'conf');
+    writeFileSync(path, text);
+    const read = () =>
+      readConfigFile(SLIRPVDE, path, (file) => slirpvdeConfig(mergeCommands(command(given), file), '/'));
+    t.regex(t.throws(read, { instanceOf: UsageError }).message.replaceAll(path, 'FILE'), want);
+  });
+}

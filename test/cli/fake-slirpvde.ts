@@ -9,6 +9,7 @@
 // FAKE_SOCKET names a file that stands for the sockets of the service: made at start, removed by close().
 
 import { rmSync, writeFileSync } from 'node:fs';
+import { readAgain } from '../../src/cli/config-source.ts';
 import { main } from '../../src/cli/slirpvde.ts';
 import { VdeError } from '../../src/core/errors.ts';
 
@@ -18,7 +19,7 @@ const limits = { readyMs: Number(process.env['FAKE_READY_MS'] ?? 20_000), shutdo
 
 await main(
   process.argv.slice(2),
-  async (config, log) => {
+  async (config, log, source) => {
     if (socket !== undefined) writeFileSync(socket, process.cwd());
     const forget = (): void => {
       if (socket !== undefined) rmSync(socket, { force: true });
@@ -55,7 +56,10 @@ await main(
         forwards: config.forwards,
       },
       ended: new Promise(() => {}),
-      reload: async (next) => (next === null ? [] : [`forwards: ${next.forwards.length}`]),
+      reload: () =>
+        readAgain(source, log, config, async ({ forwards }) =>
+          forwards.length === 0 ? [] : [`forwards: ${forwards.length}`],
+        ),
       close: async () => {
         if (mode === 'slow-close') await new Promise(() => {});
         forget();

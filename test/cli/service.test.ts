@@ -152,7 +152,7 @@ test.serial('SIGHUP: the configuration file again; a wrong one changes nothing a
   await running.says(`SIGHUP: resolv.conf and ${file} read again\nslirpvde: forwards: 2\n`);
   writeFileSync(file, '# comment\ntcpfwd nonsense\n');
   running.child.kill('SIGHUP');
-  await running.says(`SIGHUP: nothing was changed: option '-L': bad forward 'nonsense'`);
+  await running.says(`SIGHUP: nothing was changed: ${file}:2: option '-L': bad forward 'nonsense'`);
   writeFileSync(file, 'quiet\n\ntcpforward x\n');
   running.child.kill('SIGHUP');
   await running.says(`SIGHUP: nothing was changed: ${file}:3: there is no option 'tcpforward'`);

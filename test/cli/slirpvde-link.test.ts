@@ -24,7 +24,8 @@ import { arpFrame, BROADCAST_MAC, udpFrame } from '../support/guest-frames.ts';
 async function start(t: ExecutionContext, line: string) {
   const lines: string[] = [];
   const log = new Logger({ name: 't', sinks: [(text) => lines.push(text)] });
-  const service = await startSlirpvde(slirpvdeConfig(parseCommandLine(SLIRPVDE, line.split(' ')), '/'), log);
+  const config = slirpvdeConfig(parseCommandLine(SLIRPVDE, line.split(' ')), '/');
+  const service = await startSlirpvde(config, log, { again: () => config, files: [] });
   t.teardown(() => service.close());
   return { service, lines };
 }

@@ -7,6 +7,7 @@ import { patternDigest } from './lab/pattern.ts';
 import { until } from './lab/process.ts';
 import { Suite } from './lab/suite.ts';
 
+const UNIXCMD = join(import.meta.dirname, '../../bin/unixcmd');
 const BYTES = 5_000_000;
 const GUEST = '10.0.2.15';
 
@@ -73,11 +74,12 @@ sockets.test('-X takes the first port that is free', ['socat'], async (t, lab) =
   t.pass();
 });
 
-sockets.test('SIGHUP applies forwards of --config', ['socat'], async (t, lab) => {
+sockets.test('SIGHUP and reload apply --config', ['socat', 'dig'], async (t, lab) => {
   await lab.stopRouter();
   const file = join(lab.dir, 'conf');
   writeFileSync(file, '');
-  await lab.startRouter(['--config', file]);
+  const mgmt = join(lab.dir, 'mgmt');
+  await lab.startRouter(['--config', file, '-M', mgmt]);
   await lab.guest.join();
   await lab.guest.configure(GUEST);
   lab.guest.space.start(['socat', 'TCP-LISTEN:7,reuseaddr,fork', 'EXEC:echo here']);
@@ -89,8 +91,16 @@ sockets.test('SIGHUP applies forwards of --config', ['socat'], async (t, lab) =>
   t.is(await ask(), 'here\n');
   writeFileSync(file, 'nonsense\n');
   lab.router.process.kill('SIGHUP');
-  await lab.router.until((child) => child.stderr.includes('nothing was changed'), 5000, 'refusal');
+  await lab.router.until((child) => child.stderr.includes(`nothing was changed: ${file}:1:`), 5000, 'refusal');
   t.is(await ask(), 'here\n');
+  const reload = (): Promise<{ code: number | null; stdout: string }> =>
+    lab.world.run([process.execPath, UNIXCMD, '-s', mgmt, 'reload']);
+  t.not((await reload()).code, 0, 'the file still is wrong');
+  writeFileSync(file, `tcpfwd 8007:${GUEST}:7\ndns-record nas,10.0.2.9\nmtu 1400\n`);
+  const { code, stdout } = await reload();
+  t.is(code, 0);
+  t.regex(stdout, /--dns-record: changed\r?\n--mtu: the old value stays/);
+  t.is((await lab.guest.space.run(['dig', '+short', '@10.0.2.3', 'nas'])).stdout, '10.0.2.9\n');
 });
 
 sockets.end();

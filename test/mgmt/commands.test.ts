@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { endpointIpv4, parseEndpoint } from '../../src/core/address.ts';
+import { VdeError } from '../../src/core/errors.ts';
 import { TimerWheel } from '../../src/core/timer-wheel.ts';
 import { CapturedLink } from '../../src/link/capture.ts';
 import { memoryPair } from '../../src/link/memory.ts';
@@ -35,7 +36,10 @@ async function ask(entries: readonly ConsoleEntry[], line: string): Promise<stri
   return [...(reply.data ?? []), ...(status === '1000 Success' ? [] : [status])];
 }
 
-function routerConsole(options: ConstructorParameters<typeof RouterHarness>[0] = {}) {
+function routerConsole(
+  options: ConstructorParameters<typeof RouterHarness>[0] = {},
+  reload: () => Promise<readonly string[]> = async () => [],
+) {
   const h = new RouterHarness(options);
   const log = { level: 'info' };
   const events: string[] = [];
@@ -62,6 +66,7 @@ function routerConsole(options: ConstructorParameters<typeof RouterHarness>[0] =
       mode: 0o600,
       gid: -1,
       shutdown: () => {},
+      reload,
       report: () => {},
     },
     (what, text) => events.push(`${what} ${text}`),
@@ -238,6 +243,15 @@ test('policy/list, allow, deny and remove', async (t) => {
     t.regex((await c.ask(line))[0]!, /^1022 /, line);
   t.deepEqual(await c.ask('policy/remove 2'), []);
   t.regex((await c.ask('policy/remove 2'))[0]!, /^1002/);
+});
+
+test('reload shows what has changed, and fails with the reason', async (t) => {
+  const good = routerConsole({}, async () => ['/c read again', '--dns-record: changed']);
+  t.deepEqual(await good.ask('reload'), ['/c read again', '--dns-record: changed']);
+  const bad = routerConsole({}, async () => {
+    throw new VdeError('ERR_VDE_BAD_OPTION', '/c:3: there is no option x');
+  });
+  t.deepEqual(await bad.ask('reload'), ['1022 Invalid argument: /c:3: there is no option x']);
 });
 
 test('drop/list, neighbor/list, dns and log level', async (t) => {

@@ -73,20 +73,33 @@ test('a truncated answer (TC) passes as the server sent it', (t) => {
   t.true(decode(d.got[0]!.bytes).flag_tc);
 });
 
-test('answers of 4000 bytes pass as they are', (t) => {
-  const d = dnsHarness();
-  d.ask();
-  const up = d.only();
-  const answers = Array.from({ length: 240 }, (_, i) => ({
-    type: 'A' as const,
-    name: 'example.com',
-    ttl: 1,
-    data: `10.1.1.${i}`,
-  }));
-  const answer = answerTo(up.bytes, '', { answers });
-  up.socket.deliver(d.server(), answer);
-  t.is(d.got[0]!.bytes.length, answer.length);
-});
+for (const { stated, passes } of [
+  { stated: 0, passes: 512 },
+  { stated: 1232, passes: 1232 },
+  { stated: 4096, passes: 4096 },
+]) {
+  test(`answers by UDP: up to ${passes} bytes for a guest that states ${stated}, longer ones are cut to TC`, (t) => {
+    const d = dnsHarness();
+    const edns = { type: 'OPT', name: '.', udpPayloadSize: stated, flags: 0, options: [] } as never;
+    for (const fits of [true, false]) {
+      d.ask(query(stated === 0 ? {} : { additionals: [edns] }));
+      const up = d.sent().at(-1)!;
+      const record = (data: Buffer) => ({ type: 'TXT', name: 'example.com', ttl: 1, data: [data] }) as never;
+      const empty = answerTo(up.bytes, '', { answers: [record(Buffer.alloc(0))] });
+      const answers: never[] = [];
+      let room = passes - empty.length + (fits ? 0 : 1);
+      for (; room > 250; room -= 24 + 226) answers.push(record(Buffer.alloc(226)));
+      answers.push(record(Buffer.alloc(room)));
+      const answer = answerTo(up.bytes, '', { answers });
+      t.is(answer.length, passes + (fits ? 0 : 1));
+      up.socket.deliver(d.server(), answer);
+      const { bytes } = d.got.at(-1)!;
+      t.is(decode(bytes).flag_tc, !fits);
+      if (fits) t.is(bytes.length, passes);
+      else t.true(bytes.length < 100);
+    }
+  });
+}
 
 // Forged answers: RFC 5452 section 9.1.
 

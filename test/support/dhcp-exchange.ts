@@ -24,9 +24,9 @@ export function leaseTo(h: RouterHarness, mac: string, hostname: string): string
           `63825363 ${options} ${option12} ff`,
       ),
     });
-  h.send(message('350101'));
-  h.advance(200); // the address is probed first
-  const offer = h.link.take().find((f) => f[23] === 17)!;
+  const atOnce = h.send(message('350101'));
+  h.advance(200); // an address that is new to the client is probed first
+  const offer = [...atOnce, ...h.link.take()].find((f) => f[23] === 17)!;
   const address = u32(offer, YIADDR);
   h.send(message(`350103 3604 0a000202 3204 ${address.toString(16).padStart(8, '0')}`));
   return formatIpv4(address);

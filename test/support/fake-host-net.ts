@@ -380,7 +380,8 @@ export class FakeHostNet implements HostNet {
 
   private bind(at: Endpoint): Endpoint {
     if (at.port !== 0 && this.takenPorts.has(at.port)) {
-      throw new VdeError('ERR_VDE_LISTEN', `cannot listen at ${at}: the port is in use (EADDRINUSE)`);
+      const cause = Object.assign(new Error('in use'), { code: 'EADDRINUSE' });
+      throw new VdeError('ERR_VDE_LISTEN', `cannot listen at ${at}: the port is in use (EADDRINUSE)`, { cause });
     }
     const local = copyOf(at);
     if (local.port === 0) local.port = this.ephemeral();
