@@ -53,6 +53,9 @@ test('without options: the defaults of the original', (t) => {
     qemuStreams: [],
     qemuConnects: [],
     qemuDgrams: [],
+    tap: null,
+    readyFd: null,
+    exitFd: null,
     config: null,
     daemon: false,
     pidfile: null,
@@ -275,7 +278,30 @@ test('one port of the host cannot be forwarded twice', (t) => {
   t.is(error?.message, "two forwards of TCP port 80: '80:10.0.2.15:80' and '80:10.0.2.16:8080'");
 });
 
+test('guests that are namespaces: the interface, its namespace, and what is set there', (t) => {
+  const tap = (give: string) => config(give).tap;
+  t.deepEqual(tap('--tap t7'), { name: 't7', netns: null, userns: null, guest: null });
+  t.deepEqual(tap('--netns 4711'), { name: 'tap0', netns: '4711', userns: null, guest: null });
+  t.deepEqual(tap('--netns run/n --userns u'), {
+    name: 'tap0',
+    netns: '/home/me/run/n',
+    userns: '/home/me/u',
+    guest: null,
+  });
+  const { guest } = tap('--netns 1 --configure -H 10.7.0.1/16')!;
+  t.is(formatIpv4(guest!.address), '10.7.0.15');
+  t.is(guest!.network.prefixLen, 16);
+  t.is(config('--tap t --mtu 65521').mtu, 65_521);
+});
+
 const refused: [give: string, message: RegExp, hint?: RegExp][] = [
+  ['--configure', /^--configure goes with --netns$/],
+  ['--tap t --userns /u', /^--userns goes with --netns$/],
+  ['--tap t --mtu 65522', /^option '--mtu': '65522' is not between 576 and 65521$/],
+  ['--netns 1 --qemu-stream /q', /the router's only cable, but guests of QEMU are named too/],
+  ['--netns 1 -P 3', /the router's only cable, but a switch is named too/],
+  ['--tap t --exit-fd x', /^option '--exit-fd': 'x' is not an open descriptor$/],
+  ['--tap t --ready-fd 1 -d', /^--ready-fd and --exit-fd are for a process that stays in the foreground$/],
   ['-s /tmp/x /tmp/y', /the switch is named twice: --sock '\/tmp\/x' and '\/tmp\/y'/],
   ['a b', /too many arguments: 'a' 'b'/],
   ['-dhcp 10.0.2.100', /'10.0.2.100' is an address, not the control directory/, /did you mean --dhcp=10.0.2.100\?/],
