@@ -85,9 +85,9 @@ test('forwards come, go and change; the rest stays untouched', async (t) => {
 test('displays come and go, each at the first port that is free', async (t) => {
   const { h, change } = await running(t, '-X 10.0.2.15');
   h.host.takenPorts.add(6000).add(6001);
-  t.deepEqual(await change('-X 10.0.2.15 -X 10.0.2.16:1'), ['opened display 10.0.2.16:6001']);
+  t.deepEqual(await change('-X 10.0.2.15 -X 10.0.2.16:1'), ['opened display 10.0.2.16:6001 at 0.0.0.0']);
   t.deepEqual(open(h), ['tcp 6000', 'tcp 6002']);
-  t.deepEqual(await change('-X 10.0.2.16:1'), ['closed display 10.0.2.15:6000']);
+  t.deepEqual(await change('-X 10.0.2.16:1'), ['closed display 10.0.2.15:6000 at 0.0.0.0']);
   t.deepEqual(open(h), ['tcp 6002']);
 });
 
@@ -312,6 +312,14 @@ const OPTIONS: Readonly<Record<string, string>> = {
   group: '-g g',
   mode: '-m 660',
   noSwitch: '--no-switch',
+  guard: '--guard off',
+  tap: '--tap t',
+  netns: '--netns 1',
+  userns: '--netns 1 --userns /u',
+  configure: '--netns 1 --configure',
+  readyFd: '--ready-fd 1',
+  exitFd: '--exit-fd 0',
+  forwardBind: '--forward-bind 127.0.0.1',
   qemuStream: '--qemu-stream /a',
   qemuConnect: '--qemu-connect /a',
   qemuDgram: '--qemu-dgram /a,/b',
