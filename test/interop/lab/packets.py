@@ -20,6 +20,10 @@ DIGEST = 7001  # TCP: reads to the end, then answers with length and digest
 
 router = srp1(Ether(src=MAC, dst="ff:ff:ff:ff:ff:ff") / ARP(hwsrc=MAC, psrc=ADDRESS, pdst=GATEWAY), timeout=5)[ARP].hwsrc
 ether = Ether(src=MAC, dst=router)
+# Whoever had this address before is asked for three seconds whether it still has: a test before may have made it up.
+for _ in range(20):
+    if srp1(ether / IP(src=ADDRESS, dst=GATEWAY) / ICMP(), timeout=1) is not None:
+        break
 ports = iter(range(40000, 41000))
 
 
