@@ -122,9 +122,9 @@ if (parts.includes('micro')) {
 }
 if (parts.includes('router')) {
   const ours = other
-    ? 'ours-debian-switch,against-debian-switch,ours-embedded,against-embedded'
-    : 'vdeslirp,slirp4netns,pasta,ours-debian-switch,ours-embedded';
-  const base = other ? 'against-debian-switch,against-embedded' : 'vdeslirp,slirp4netns';
+    ? 'ours-debian-switch,against-debian-switch,ours-embedded,against-embedded,ours-tap,against-tap'
+    : 'vdeslirp,slirp4netns,pasta,ours-debian-switch,ours-embedded,ours-tap';
+  const base = other ? 'against-debian-switch,against-embedded,against-tap' : 'vdeslirp,slirp4netns';
   peers('router.mjs', ['--peers', ours, '--base', base, '--groups', 'tcp,lat,fwd,udp,dns,flows1000'], {
     SLIRPVDE: command(PROJECT, 'slirpvde'),
     ...(other ? { SLIRPVDE_AGAINST: command(other, 'slirpvde') } : {}),
