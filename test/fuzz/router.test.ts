@@ -11,8 +11,9 @@ import { Traffic } from './support/traffic.ts';
 
 const FRAMES = 1_000_000;
 const FRAMES_PER_ROUTER = 10_000;
-/** Of these, what one router gets; and how much more the process may hold when it is through than after a third, bytes. */
-const LONG_LIFE_FRAMES = 150_000;
+/** Of these, what one router gets, in parts; how much more the process may hold after the last one than after half, bytes. */
+const LONG_LIFE_FRAMES = 200_000;
+const PARTS = 4;
 const GROWTH = 6 << 20;
 
 const seed = seedOfRun();
@@ -74,10 +75,10 @@ test(`${LONG_LIFE_FRAMES} frames through one router: its memory does not grow`, 
   const run = await RouterRun.open(0);
   const traffic = new Traffic(random);
   const levels: number[] = [];
-  for (let third = 0; third < 3; third++) {
+  for (let part = 0; part < PARTS; part++) {
     const steps: Step[] = [];
     try {
-      pour(run, traffic, random, LONG_LIFE_FRAMES / 3, steps);
+      pour(run, traffic, random, LONG_LIFE_FRAMES / PARTS, steps);
       run.finish();
     } catch (error) {
       await fail(t, 0, steps, error as Error);
@@ -87,5 +88,7 @@ test(`${LONG_LIFE_FRAMES} frames through one router: its memory does not grow`, 
     run.bounded();
     levels.push(held());
   }
-  t.true(levels[2]! - levels[0]! < GROWTH, `${SEED_VARIABLE}=${seed}: ${levels.join(', ')} bytes`);
+  // While the first parts go through, its tables fill: they are bounded. A level by itself is within some MB of the truth.
+  const grown = Math.min(...levels.slice(PARTS / 2)) - Math.max(...levels.slice(0, PARTS / 2));
+  t.true(grown < GROWTH, `${SEED_VARIABLE}=${seed}: ${levels.join(', ')} bytes`);
 });
