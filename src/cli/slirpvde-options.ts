@@ -77,7 +77,7 @@ export const SLIRPVDE: CommandSpec = {
     ...[...CONSOLE_OPTIONS, CONSOLE_GROUP].map(ours),
     DAEMON,
     pidfileOption('p'),
-    { ...LOG, details: 'Without it, messages of a daemon are lost once it is ready. Opened anew on SIGHUP.' },
+    { ...LOG, details: 'Opened anew on SIGHUP.' },
     CAPTURE,
     originals(QUIET),
     VERBOSE,

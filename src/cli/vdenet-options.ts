@@ -1,6 +1,7 @@
 // The options of `vdenet run`: slirpvde's, less those of switches and of a process in the background.
 
 import type { CommandSpec, OptionSpec } from './options.ts';
+import { LOG } from './shared-options.ts';
 import { SLIRPVDE } from './slirpvde-options.ts';
 
 /** Keys of slirpvde's options that make no sense here: the guest is the command, and its interface is made for it. */
@@ -19,6 +20,11 @@ const MTU: OptionSpec = {
   defaultText: '65520',
 };
 
+/** Options that are said otherwise here, by key. */
+const OTHERWISE = new Map(
+  [MTU, { ...LOG, help: 'append messages to FILE (mode 0600)' }].map((option) => [option.key, option]),
+);
+
 export const VDENET: CommandSpec = {
   name: 'vdenet',
   summary: 'run a command in a network of its own behind a user-mode router',
@@ -32,7 +38,7 @@ export const VDENET: CommandSpec = {
   positionals: [{ name: 'COMMAND', help: 'what to run; its own options may follow', rest: true }],
   options: SLIRPVDE.options
     .filter(({ key }) => !LEFT_OUT.includes(key))
-    .map((option) => (option.key === 'mtu' ? MTU : option)),
+    .map((option) => OTHERWISE.get(option.key) ?? option),
   exitStatus: [
     { status: 1, what: 'the router or the namespaces could not be set up' },
     { status: 2, what: 'the command line makes no sense' },

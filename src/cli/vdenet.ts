@@ -56,7 +56,7 @@ export async function main(words: readonly string[], start: StartSlirpvde): Prom
     VDENET.name,
     { ...run.config, signals: ['SIGTERM', 'SIGHUP'] },
     (log) => startBehindRouter(run, log, start),
-    (running) => running.announce(),
+    () => {},
   );
 }
 
@@ -72,11 +72,7 @@ async function configure(parsed: ParsedCommand): Promise<Run> {
   return { config, argv: parsed.positionals };
 }
 
-interface Running extends Closable {
-  announce(): void;
-}
-
-async function startBehindRouter({ config, argv }: Run, log: Log, start: StartSlirpvde): Promise<Running> {
+async function startBehindRouter({ config, argv }: Run, log: Log, start: StartSlirpvde): Promise<Closable> {
   const child = new Shell(argv, nameServers(config));
   let service: SlirpvdeService | null = null;
   const close = async (): Promise<void> => {
@@ -89,7 +85,7 @@ async function startBehindRouter({ config, argv }: Run, log: Log, start: StartSl
     service = await start(there, log, { again: () => there, files: [] });
     child.go();
     const { ended } = service;
-    return { ended: Promise.race([child.ended, ended]), close, announce: () => {} };
+    return { ended: Promise.race([child.ended, ended]), close };
   } catch (error) {
     await close();
     throw error;
