@@ -7,6 +7,8 @@ export default {
   extensions: { ts: 'module' },
   nodeArguments: ['--import=tsx'],
   workerThreads: false,
-  timeout: interop ? '5m' : '1m',
+  // Without any sign of life for so long, the run ends and says what was under way. AVA looks once only: a test that asks
+  // for more by t.timeout() leaves a run without an end.
+  timeout: '5m',
   concurrency: interop ? 1 : 2,
 };

@@ -5,7 +5,7 @@
 // Goes on after a failed step, so that one run shows everything that is wrong. The last line is the sum, of the form
 // `N passed, N failed` or `N passed, N failed, N skipped`, over both test runs; a failed step that is no test run counts
 // as one failure. Exit status 1 when anything failed, or nothing ran.
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,26 +16,66 @@ const PATH = [join(PROJECT, 'node_modules/.bin'), process.env.PATH ?? ''].join(d
 /** Files of interop tests that are run a second time at most. */
 const MAX_AGAIN = 3;
 
-/** Runs a program, shows what it prints, and returns that and whether it ended with 0. */
+/** A step that prints nothing for so long is ended, minutes. More than the time after which AVA ends a run by itself. */
+const MAX_SILENCE = 8;
+
+let current;
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.on(signal, () => {
+    if (current) killGroup(current, signal);
+    process.exit(1);
+  });
+}
+
+/** Signals the process group of a child; it may be gone. */
+function killGroup(child, signal) {
+  try {
+    process.kill(-child.pid, signal);
+  } catch {}
+}
+
+/**
+ * Runs a program, shows what it prints, and returns that and whether it ended with 0. One that falls silent is ended with
+ * all of its group, after the list of the processes that were there: nothing else would tell what it waited for.
+ */
 function run(argv, env = {}) {
   return new Promise((resolve) => {
     const child = spawn(argv[0], argv.slice(1), {
       cwd: PROJECT,
       env: { ...process.env, PATH, NO_COLOR: '1', FORCE_COLOR: '0', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
     });
+    current = child;
     let output = '';
+    const silence = setTimeout(() => {
+      const list = spawnSync('ps', ['-eo', 'pid,ppid,stat,etimes,time,wchan:20,args', '--forest'], {
+        encoding: 'utf8',
+      });
+      console.log(
+        `\n${list.stdout ?? list.error}\n${argv.join(' ')}: nothing printed for ${MAX_SILENCE} minutes, ended`,
+      );
+      killGroup(child, 'SIGKILL');
+      child.stdout.destroy();
+      child.stderr.destroy();
+    }, MAX_SILENCE * 60_000);
     const show = (to) => (data) => {
       output += data;
+      silence.refresh();
       to.write(data);
     };
     child.stdout.setEncoding('utf8').on('data', show(process.stdout));
     child.stderr.setEncoding('utf8').on('data', show(process.stderr));
+    const end = (ok) => {
+      clearTimeout(silence);
+      current = undefined;
+      resolve({ ok, output });
+    };
     child.on('error', (error) => {
       console.error(error.message);
-      resolve({ ok: false, output });
+      end(false);
     });
-    child.on('close', (code) => resolve({ ok: code === 0, output }));
+    child.on('close', (code) => end(code === 0));
   });
 }
 

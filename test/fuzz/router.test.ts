@@ -53,7 +53,6 @@ for (const [name, script] of kept()) {
 }
 
 test(`${FRAMES - LONG_LIFE_FRAMES} frames through new routers: no exception, all sent is well-formed, nothing is left`, async (t) => {
-  t.timeout(300_000);
   for (let i = 0; i < (FRAMES - LONG_LIFE_FRAMES) / FRAMES_PER_ROUTER; i++) {
     const random = new Random(seed + i);
     const run = await RouterRun.open(i);
@@ -70,7 +69,6 @@ test(`${FRAMES - LONG_LIFE_FRAMES} frames through new routers: no exception, all
 });
 
 test(`${LONG_LIFE_FRAMES} frames through one router: its memory does not grow`, async (t) => {
-  t.timeout(120_000);
   const random = new Random(seed ^ 0x5a5a5a5a);
   const run = await RouterRun.open(0);
   const traffic = new Traffic(random);

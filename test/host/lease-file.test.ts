@@ -290,7 +290,6 @@ test('disk full while appending: what waits is confirmed from memory; later all 
 });
 
 test('kill -9 in the middle: every lease that was confirmed is there after the restart', async (t) => {
-  t.timeout(60_000);
   const s = setup(t);
   const script = fileURLToPath(new URL('./lease-file-child.ts', import.meta.url));
   const confirmed = new Map<number, number>();

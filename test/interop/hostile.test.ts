@@ -38,7 +38,6 @@ for (const kind of SWITCHES) {
     '100,000 mutated frames: it lives, its memory is bounded, all goes on',
     ['curl', 'dig'],
     async (t, lab) => {
-      t.timeout(120_000);
       const { pid } = lab.router;
       const seed = seedOfRun();
       try {
