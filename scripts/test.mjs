@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url';
 const PROJECT = fileURLToPath(new URL('..', import.meta.url));
 const { scripts } = JSON.parse(readFileSync(join(PROJECT, 'package.json'), 'utf8'));
 const PATH = [join(PROJECT, 'node_modules/.bin'), process.env.PATH ?? ''].join(delimiter);
-/** Files of interop tests that are run a second time at most. */
+/** Files of tests that are run a second time at most, in each run of AVA. */
 const MAX_AGAIN = 3;
 
 /** A step that prints nothing for so long is ended, minutes. More than the time after which AVA ends a run by itself. */
@@ -84,54 +84,74 @@ function count({ ok, output }) {
   const sum = (pattern) => [...output.matchAll(pattern)].reduce((total, [, n]) => total + Number(n), 0);
   const ticks = output.match(/^ {2}[✔√] /gm)?.length ?? 0;
   const failed = sum(
-    /^ {2}(\d+) (?:tests? failed|hooks? failed|known failures?|unhandled rejections?|uncaught exceptions?|tests? remained pending after a timeout)$/gm,
+    /^ {2}(\d+) (?:tests? failed|hooks? failed|known failures?|unhandled rejections?|uncaught exceptions?)$/gm,
   );
+  // Files whose process did not end, or had tests under way, when AVA gave up waiting.
+  const stuck = [...output.matchAll(/^ {2}(?:Failed to exit when running|\d+ tests? were pending in) (.+)$/gm)];
   return {
     passed: sum(/^ {2}(\d+) tests? passed$/gm) || ticks,
-    failed: ok ? 0 : Math.max(failed, 1),
+    failed: ok ? 0 : Math.max(failed + stuck.length, 1),
     skipped: sum(/^ {2}(\d+) tests? skipped$/gm),
     // `file › title`, or the title alone where AVA ran one file
     titles: [...output.matchAll(/^ {2}[✘×] \[fail\]: (.+)$/gm)].map(([, title]) => title),
+    stuck: stuck.map(([, file]) => file),
   };
 }
 
+/** The file of a test that AVA names `folder › file › title`, relative to `root`; undefined when there is none. */
+function fileOf(title, root) {
+  const parts = title.split(' › ');
+  for (let n = parts.length - 1; n > 0; n--) {
+    const file = `${root}/${parts.slice(0, n).join('/')}.test.ts`;
+    if (existsSync(join(PROJECT, file))) return file;
+  }
+  return undefined;
+}
+
 /**
- * Runs the files of the interop tests that failed once more, each alone: programs of others end now and then without a
- * word, and a machine stalls. What passes then is counted as passed, and named as unsteady in the last lines: it is a
- * test to be mended. More than MAX_AGAIN files, or a failure that names no test, is no matter of chance.
+ * Runs the files with a test that failed once more, each alone: programs of others end now and then without a word, and a
+ * machine stalls. What passes then is counted as passed, and named as unsteady in the last lines: it is a test to be
+ * mended. More than MAX_AGAIN files, or a failure that names no test, is no matter of chance.
  */
-async function again(first, env) {
-  const files = [...new Set(first.titles.map((title) => `test/interop/${title.split(' › ')[0]}.test.ts`))];
-  const known = first.titles.length === first.failed && files.every((file) => existsSync(join(PROJECT, file)));
-  if (!known || files.length > MAX_AGAIN) return { ...first, unsteady: [] };
+async function again(first, { root, env }) {
+  const files = [...new Set([...first.titles.map((title) => fileOf(title, root)), ...first.stuck])];
+  const known = first.titles.length + first.stuck.length >= first.failed && !files.includes(undefined);
+  if (!known || files.length > MAX_AGAIN) return first;
   let failed = 0;
-  const unsteady = [];
+  const steady = [];
   for (const file of files) {
     console.log(`\n== once more: ${file}`);
     const second = count(await run(['ava', file], env));
     failed += second.failed;
-    if (second.failed === 0) unsteady.push(file);
+    if (second.failed > 0) steady.push(file);
+    else remarks.push(`unsteady, passed alone: ${file}`);
   }
-  const titles = first.titles.filter((title) => !unsteady.includes(`test/interop/${title.split(' › ')[0]}.test.ts`));
-  return { ...first, passed: first.passed + Math.max(0, first.failed - failed), failed, titles, unsteady };
+  const titles = first.titles.filter((title) => steady.includes(fileOf(title, root)));
+  const stuck = first.stuck.filter((file) => steady.includes(file));
+  return { ...first, passed: first.passed + Math.max(0, first.titles.length - titles.length), failed, titles, stuck };
 }
 
 const total = { passed: 0, failed: 0, skipped: 0 };
 const summary = [];
 const remarks = [];
 
-async function step(name, argv, { env = {}, tests = false, retry = false } = {}) {
+/** One step. `tests` tells that it is a run of AVA: under which folder, with which environment. */
+async function step(name, argv, tests) {
   console.log(`\n== ${name}`);
   const start = performance.now();
-  const result = await run(argv, env);
-  let counted = tests ? count(result) : { passed: 0, failed: result.ok ? 0 : 1, skipped: 0, titles: [] };
-  if (retry && counted.failed > 0) {
-    const once = counted.titles;
-    counted = await again(counted, env);
-    for (const title of once) if (!counted.titles.includes(title)) remarks.push(`unsteady, passed alone: ${title}`);
+  const result = await run(argv, tests?.env);
+  let counted = { passed: 0, failed: result.ok ? 0 : 1, skipped: 0, titles: [], stuck: [] };
+  if (tests) {
+    counted = count(result);
+    if (counted.failed > 0) {
+      const once = counted.titles;
+      counted = await again(counted, tests);
+      for (const title of once) if (!counted.titles.includes(title)) remarks.push(`unsteady: ${title}`);
+    }
+    if (counted.passed + counted.failed === 0) counted.failed = 1; // nothing ran
   }
   for (const title of counted.titles) remarks.push(`FAILED ${title}`);
-  if (tests && counted.passed + counted.failed === 0) counted.failed = 1; // nothing ran
+  for (const file of counted.stuck) remarks.push(`FAILED, did not end: ${file}`);
   for (const key of Object.keys(total)) total[key] += counted[key];
   const what = tests ? `${counted.passed} passed, ${counted.failed} failed, ${counted.skipped} skipped` : '';
   const seconds = ((performance.now() - start) / 1000).toFixed(0);
@@ -143,8 +163,8 @@ await step('build', ['npm', 'run', '--silent', 'build']);
 await step('lint and format', ['biome', 'check']);
 await step('types', ['tsc', '--noEmit']);
 if (scripts['docs:check']) await step('docs', ['npm', 'run', '--silent', 'docs:check']);
-await step('unit tests', ['ava'], { env: { VDENET_TESTS: 'unit' }, tests: true });
-await step('interop tests', ['ava'], { env: { VDENET_TESTS: 'interop' }, tests: true, retry: true });
+await step('unit tests', ['ava'], { root: 'test', env: { VDENET_TESTS: 'unit' } });
+await step('interop tests', ['ava'], { root: 'test/interop', env: { VDENET_TESTS: 'interop' } });
 
 const { passed, failed, skipped } = total;
 console.log(`\n${[...summary, ...remarks].join('\n')}\n`);
