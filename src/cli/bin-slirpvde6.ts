@@ -3,7 +3,7 @@
 import { main } from './slirpvde.ts';
 import { SLIRPVDE6 } from './slirpvde6-options.ts';
 
-await main(
+void main(
   process.argv.slice(2),
   async (config, log, source) => {
     const { startSlirpvde } = await import('./slirpvde-run.ts');

@@ -2,4 +2,4 @@
 
 import { main } from './vde_plug.ts';
 
-await main(process.argv.slice(2));
+void main(process.argv.slice(2));

@@ -3,4 +3,4 @@
 import { main } from './vdeq.ts';
 import { VDEKVM } from './vdeq-options.ts';
 
-await main(VDEKVM, process.argv.slice(2));
+void main(VDEKVM, process.argv.slice(2));

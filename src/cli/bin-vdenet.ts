@@ -2,7 +2,7 @@
 
 import { main } from './vdenet.ts';
 
-await main(process.argv.slice(2), async (config, log, source) => {
+void main(process.argv.slice(2), async (config, log, source) => {
   const { startSlirpvde } = await import('./slirpvde-run.ts');
   return await startSlirpvde(config, log, source);
 });

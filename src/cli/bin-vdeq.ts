@@ -3,4 +3,4 @@
 import { main } from './vdeq.ts';
 import { VDEQ } from './vdeq-options.ts';
 
-await main(VDEQ, process.argv.slice(2));
+void main(VDEQ, process.argv.slice(2));

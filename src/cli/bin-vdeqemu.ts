@@ -3,4 +3,4 @@
 import { main } from './vdeq.ts';
 import { VDEQEMU } from './vdeq-options.ts';
 
-await main(VDEQEMU, process.argv.slice(2));
+void main(VDEQEMU, process.argv.slice(2));

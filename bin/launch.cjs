@@ -1,0 +1,67 @@
+// Starts a command from what the build made, or says what to do when there was no build. A lone --help is answered with
+// the text that the build made of the option table; its other forms (-h, abbreviations, among other words) are for the
+// command.
+//
+// Beside the bundles lie the compiled forms that scripts/warm.mjs left, for the Node that did the build: its file name
+// tells which program that was, and a compiled form of any other is not used.
+
+const { existsSync, readFileSync, statSync } = require('node:fs');
+const { createRequire } = require('node:module');
+const { join } = require('node:path');
+
+const DIRECTORY = join(__dirname, '../dist/bin');
+
+const bundlePath = (bundle) => join(DIRECTORY, `${bundle}.cjs`);
+
+/** Where the compiled form of a command lies that this very Node can use. */
+function compiledPath(name) {
+  const { size, mtimeMs } = statSync(process.execPath);
+  const node = [process.version, process.arch, size.toString(36), Math.floor(mtimeMs).toString(36)].join('-');
+  return join(DIRECTORY, `${name}.${node}.compiled`);
+}
+
+/**
+ * Compiles a bundle as `require` would, with the functions that are compiled already.
+ *
+ * @returns the script, whose result is a CommonJS wrapper
+ */
+function compile(file, cachedData) {
+  const { Script } = require('node:vm');
+  const source = readFileSync(file, 'latin1'); // the build writes ASCII only
+  const wrapper = `(function (exports, require, module, __filename, __dirname) { ${source}\n})`;
+  return new Script(wrapper, { filename: file, cachedData });
+}
+
+/** The module that a compiled bundle makes. */
+function run(script, file) {
+  const module = { exports: {} };
+  script.runInThisContext()(module.exports, createRequire(file), module, file, DIRECTORY);
+  return module.exports;
+}
+
+function load(name, file) {
+  const compiled = compiledPath(name);
+  return existsSync(compiled) ? run(compile(file, readFileSync(compiled)), file) : require(file);
+}
+
+/** Runs a command of a bundle. */
+function launch(name, bundle) {
+  const help = join(DIRECTORY, `${name}.help`);
+  if (process.argv.length === 3 && process.argv[2] === '--help' && existsSync(help)) {
+    process.stdout.on('error', () => {}); // the reader has gone away
+    process.stdout.write(readFileSync(help, 'utf8'));
+    return;
+  }
+  const file = bundlePath(bundle);
+  if (existsSync(file)) {
+    load(name, file)[name]();
+    return;
+  }
+  process.stderr.write(
+    `${name}: this checkout has not been built: dist is missing\n` +
+      `run 'npm ci' (or 'npm run build') in ${join(__dirname, '..')}\n`,
+  );
+  process.exitCode = 1;
+}
+
+module.exports = { launch, bundlePath, compile, run, compiledPath };
