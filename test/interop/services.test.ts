@@ -107,6 +107,7 @@ for (const kind of SWITCHES) {
   );
 
   suite.test('the first of two resolvers dead, resolv.conf changed meanwhile', ['dig', 'dnsmasq'], async (t, lab) => {
+    await lab.guest.dhcp();
     await lab.startDns();
     const conf = join(lab.dir, 'resolv.conf.world');
     const before = readFileSync(conf, 'utf8');
@@ -118,6 +119,10 @@ for (const kind of SWITCHES) {
     const start = Date.now();
     t.is((await ask()).trim(), '192.0.2.77');
     t.true(Date.now() - start < 1500, 'the dead one is asked last now');
+    writeFileSync(conf, 'nameserver 198.51.100.77\nnameserver 198.51.100.78\n');
+    await new Promise((resolve) => setTimeout(resolve, 1100));
+    const said = await lab.guest.must(['dig', `@${DNS}`, '+tries=1', '+time=8', 'host.test']);
+    t.regex(said, /status: SERVFAIL/, 'all of them dead: an answer, not silence');
     writeFileSync(conf, before);
   });
 
