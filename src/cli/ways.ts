@@ -1,5 +1,5 @@
 // The ways in and out of slirpvde besides VDE sockets and ports: QEMU's own sockets, Unix sockets, X displays. Text of
-// options to what they mean; the general forwards are in forward.ts.
+// options to what they mean; the general forwards are in forward.ts, the grammar of Unix sockets in mgmt/unix-text.ts.
 //
 //   --qemu-stream PATH, --qemu-connect PATH     a QEMU on a stream: it connects to us, or we to it
 //   --qemu-dgram LOCAL,REMOTE                   a QEMU on datagrams: our socket, and QEMU's
@@ -8,22 +8,18 @@
 //   -X GUEST[:DISPLAY[.SCREEN]]                 the first free port of the host from 6000 leads to a guest's display
 
 import type { Endpoint } from '../core/address.ts';
+import { VdeError } from '../core/errors.ts';
 import { addressOf } from '../mgmt/forward-text.ts';
+import { parseUnixForwardText, parseUnixServiceText } from '../mgmt/unix-text.ts';
+import type { UnixForward, UnixService } from '../router/index.ts';
 import { UsageError } from './usage-error.ts';
+
+export { isUnixForward } from '../mgmt/unix-text.ts';
+export type { UnixForward, UnixService } from '../router/index.ts';
 
 export interface QemuDgramPaths {
   readonly local: string;
   readonly remote: string;
-}
-
-export interface UnixForward {
-  readonly path: string;
-  readonly guest: Endpoint;
-}
-
-export interface UnixService {
-  readonly port: number;
-  readonly path: string;
 }
 
 /** A display of a guest's X server: port 6000 and its number. */
@@ -42,41 +38,26 @@ export type PathReader = (option: string, value: string) => string;
 const badForward = (option: string, text: string, why: string, expected: string): UsageError =>
   new UsageError(`option '${option}': bad forward '${text}': ${why}`, `expected ${expected}`, 'ERR_VDE_BAD_FORWARD');
 
-const portOf = (text: string): number => {
-  const value = /^\d{1,5}$/.test(text) ? Number(text) : 0;
-  return value <= 65_535 ? value : 0;
-};
-
-/** True for -L values that begin with a path. */
-export const isUnixForward = (text: string): boolean => text.startsWith('/');
+/** Reads by a grammar of the console, whose errors become those of an option. */
+function parsed<T>(option: string, text: string, expected: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof VdeError)) throw error;
+    throw badForward(option, text, error.message, expected);
+  }
+}
 
 export function parseUnixForward(option: string, text: string, path: PathReader): UnixForward {
   const expected = `PATH:GUEST:GUESTPORT, for example ${option} /run/guest-ssh:10.0.2.15:22`;
-  const m = /^(\/.*):(\[[^\]]*\]|[^:\]]*):([^:]*)$/.exec(text);
-  if (m === null) throw badForward(option, text, 'no guest and port follow the path', expected);
-  const [, file, guest, port] = m as unknown as [string, string, string, string];
-  const address = addressOf(guest);
-  if (address === null)
-    throw badForward(
-      option,
-      text,
-      `the guest address '${guest}' is not an IPv4 address, or IPv6 in brackets`,
-      expected,
-    );
-  if (portOf(port) === 0)
-    throw badForward(option, text, `the guest port '${port}' is not a port (1 to 65535)`, expected);
-  address.port = portOf(port);
-  return { path: path(option, file), guest: address };
+  const forward = parsed(option, text, expected, () => parseUnixForwardText(text));
+  return { path: path(option, forward.path), guest: forward.guest };
 }
 
 export function parseUnixService(text: string, path: PathReader): UnixService {
   const expected = 'PORT:PATH, for example -x 6010:/run/service.sock';
-  const colon = text.indexOf(':');
-  if (colon < 0) throw badForward('-x', text, 'no path follows the port', expected);
-  const port = text.slice(0, colon);
-  if (portOf(port) === 0) throw badForward('-x', text, `'${port}' is not a port (1 to 65535)`, expected);
-  if (colon === text.length - 1) throw badForward('-x', text, 'the path is empty', expected);
-  return { port: portOf(port), path: path('-x', text.slice(colon + 1)) };
+  const service = parsed('-x', text, expected, () => parseUnixServiceText(text));
+  return { port: service.port, path: path('-x', service.path) };
 }
 
 export function parseDisplay(text: string): Display {

@@ -133,7 +133,11 @@ export interface HostListener {
 export interface HostNet {
   /** Null when ping sockets work; else one line that says why not and what would enable them. */
   readonly pingProblem: string | null;
-  connectTcp(to: Endpoint, user: HostTcpUser): HostTcp;
+  /**
+   * @param ttl  TTL or hop limit of what is sent until the connection is open; 0, the default: the system's. Back ends
+   *             that cannot set it leave it out
+   */
+  connectTcp(to: Endpoint, user: HostTcpUser, ttl?: number): HostTcp;
   /** Opens a listening socket; rejects with ERR_VDE_LISTEN (address, errno and advice in the text). */
   listenTcp(at: Endpoint, accept: (socket: HostTcp) => void): Promise<HostListener>;
   /** Connects to the Unix stream socket at `path`; in all else a TCP socket without addresses. */

@@ -31,6 +31,8 @@ const GATHER = 8;
 const ENDING = n.EPOLLRDHUP | n.EPOLLHUP | n.EPOLLERR;
 /** errno of EAGAIN, negative as the addon returns it. */
 const EAGAIN = -11;
+/** Value of both TTL options that means the system's default. */
+const SYSTEM_TTL = -1;
 
 const CONNECTING = 0;
 const OPEN = 1;
@@ -47,6 +49,8 @@ export class NativeTcp implements HostTcp, Ready, Later {
   /** -1: none, or closed. */
   private fd: number;
   private state: number;
+  /** The connect has a TTL of its own. */
+  private ownTtl = false;
   private paused = false;
   /** end() was called; `finSent`: and carried out. */
   private ending = false;
@@ -66,10 +70,19 @@ export class NativeTcp implements HostTcp, Ready, Later {
   private lateFailure: ErrnoName = '';
   private lateAsked = false;
 
-  static connect(reactor: TcpReactor, to: Endpoint, user: HostTcpUser, forget: (tcp: NativeTcp) => void): NativeTcp {
+  /** @param ttl  see HostNet.connectTcp */
+  static connect(
+    reactor: TcpReactor,
+    to: Endpoint,
+    user: HostTcpUser,
+    ttl: number,
+    forget: (tcp: NativeTcp) => void,
+  ): NativeTcp {
     const { api, address } = reactor;
+    address[n.Cell.Ttl] = ttl;
     const fd = putEndpoint(api, address, to) ? api.tcpConnect(address) : -22; // EINVAL: no such interface
     const tcp = new NativeTcp(reactor, new Endpoint().copy(to), user, fd, CONNECTING, forget);
+    tcp.ownTtl = ttl !== 0;
     if (fd < 0) tcp.failLater(errnoName(fd));
     return tcp;
   }
@@ -209,8 +222,15 @@ export class NativeTcp implements HostTcp, Ready, Later {
       return false;
     }
     this.state = OPEN;
+    if (this.ownTtl) this.useSystemTtl();
     this.user.connected();
     return this.isOpen();
+  }
+
+  private useSystemTtl(): void {
+    const { api } = this.reactor;
+    if (this.remote.isIpv4) api.setsockopt(this.fd, n.IPPROTO_IP, n.IP_TTL, SYSTEM_TTL);
+    else api.setsockopt(this.fd, n.IPPROTO_IPV6, n.IPV6_UNICAST_HOPS, SYSTEM_TTL);
   }
 
   /** A user's call may have ended the socket. */

@@ -141,11 +141,11 @@ class NodeHostNet implements HostNet {
     return this.pings.problem;
   }
 
-  connectTcp(to: Endpoint, user: HostTcpUser): HostTcp {
+  connectTcp(to: Endpoint, user: HostTcpUser, ttl = 0): HostTcp {
     const { reactor } = this;
     if (reactor !== null) {
       if (this.closed) return NativeTcp.refused(reactor, to, user, 'ECANCELED');
-      const tcp = NativeTcp.connect(reactor, to, user, this.forgetTcp);
+      const tcp = NativeTcp.connect(reactor, to, user, ttl, this.forgetTcp);
       this.tcps.add(tcp);
       return tcp;
     }

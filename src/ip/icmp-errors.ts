@@ -1,10 +1,11 @@
 // ICMP errors towards guests (RFC 792, RFC 1122 3.2.2, RFC 1812 4.3; RFC 4443 sections 2.4 and 3).
 //
-// Callers name what is wrong (Reason), and the error is of the family of the packet that it is about. It comes from our
-// address in the guest's network unless the true offender is known, quotes the packet (as much as fits 576 bytes, or
-// 1280), and is never sent about: another ICMP error, a fragment that is not the first (but for parameter problems about
-// the fragment itself, where it can be no ICMP error), a packet to a group address or in a group frame (but for the
-// parameter problems that are to be told even then), or a sender that is not a single host. A token bucket bounds them.
+// Callers name what is wrong (Reason), and the error is of the family of the packet that it is about. It comes from the
+// true offender where that is known, from the address of ours that the packet was sent to (RFC 4443 section 2.2), else
+// from ours in the guest's network. It quotes the packet (as much as fits 576 bytes, or 1280), and is never sent about:
+// another ICMP error, a fragment that is not the first (but for parameter problems about the fragment itself, where it
+// can be no ICMP error), a packet to a group address or in a group frame (but for the parameter problems that are to be
+// told even then), or a sender that is not a single host. A token bucket bounds them.
 
 import { type Endpoint, MAPPED } from '../core/address.ts';
 import type { Clock } from '../core/clock.ts';
@@ -98,7 +99,7 @@ export class IcmpErrors {
       ? layer.neighbors.find(0, 0, MAPPED, ipv4.src(b, o) | 0)
       : layer.neighbors.find(ipv6.src(b, o, 0), ipv6.src(b, o, 1), ipv6.src(b, o, 2), ipv6.src(b, o, 3));
     if (n === null) return;
-    const from = source ?? layer.own.sourceFor(n.w0, n.w1, n.w2, n.w3);
+    const from = source ?? this.ours(b, o, isIpv4) ?? layer.own.sourceFor(n.w0, n.w1, n.w2, n.w3);
     if (from === null) return;
     if (!this.takeToken()) {
       layer.drops[Drop.IcmpRateLimited]!++;
@@ -114,6 +115,17 @@ export class IcmpErrors {
       icmpv6.writeChecksum(layer.bytes, at, len, layer.pseudoSum(n, w0, w1, w2, w3, ipv6.NEXT_ICMPV6));
     }
     layer.send(n, at, len, w0, w1, w2, w3, isIpv4 ? ipv4.PROTO_ICMP : ipv6.NEXT_ICMPV6, DEFAULT_TTL);
+  }
+
+  /** The address of ours that the packet was sent to; null: it was sent to none. */
+  private ours(b: Uint8Array, o: number, isIpv4: boolean): Endpoint | null {
+    const { own } = this.layer;
+    if (isIpv4) return own.find(0, 0, MAPPED, ipv4.dst(b, o) | 0);
+    const w2 = ipv6.dst(b, o, 2);
+    const w3 = ipv6.dst(b, o, 3);
+    return own.isLocal6(ipv6.dst(b, o, 0), ipv6.dst(b, o, 1), w2, w3)
+      ? own.find(ipv6.dst(b, o, 0), ipv6.dst(b, o, 1), w2, w3)
+      : null;
   }
 
   /** Tells the sender that the packet whose first fragment is [o, end) was never completed. */

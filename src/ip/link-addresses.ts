@@ -147,6 +147,16 @@ export class LinkAddresses {
     return false;
   }
 
+  /** The address of ours with these words; null: none has them. A walk: not for each frame. */
+  find(w0: number, w1: number, w2: number, w3: number): Endpoint | null {
+    const { all } = this;
+    for (let i = 0; i < all.length; i++) {
+      const e = all[i]!;
+      if (e.w3 === w3 && e.w2 === w2 && e.w1 === w1 && e.w0 === w0) return e;
+    }
+    return null;
+  }
+
   /** Whether an address is one of the link's networks. */
   isOnLink(w0: number, w1: number, w2: number, w3: number): boolean {
     return isMapped(w0, w1, w2) ? this.isOnLink4(w3) : this.isOnLink6(w0, w1, w2, w3);

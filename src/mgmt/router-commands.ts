@@ -42,7 +42,7 @@ export function routerCommands(options: RouterCommandsOptions): ConsoleEntry[] {
     ...leaseCommands(options.router),
     ...lease6Commands(options.router),
     ...forwardCommands(options),
-    ...unixCommands(options.router),
+    ...unixCommands(options),
     ...policyCommands(options),
     ...dropCommands(options),
     ...neighborCommands(options.router),

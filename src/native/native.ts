@@ -190,7 +190,10 @@ export interface NativeApi {
   sendPackets(fd: number, batch: Batch, start: number, count: number): number;
 
   // ---- TCP sockets: known by their descriptors until tcpClose, watched all together by one epoll
-  /** Begins to connect to an address (ADDRESS_CELLS words as in a batch). A descriptor, or -errno when it failed at once. */
+  /**
+   * Begins to connect to an address (ADDRESS_CELLS words as in a batch), by segments with its TTL, 0: the system's. A
+   * descriptor, or -errno when it failed at once.
+   */
   tcpConnect(address: Int32Array): number;
   /**
    * How a connect ended of which an event told: 0, or -errno. When it failed recvError has the ICMP error that was the

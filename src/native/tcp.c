@@ -90,6 +90,11 @@ static void set_error_queue(int fd, int family, int on) {
   else set_option(fd, IPPROTO_IP, IP_RECVERR, on);
 }
 
+static void set_ttl(int fd, int family, int ttl) {
+  if (family == AF_INET6) set_option(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, ttl);
+  else set_option(fd, IPPROTO_IP, IP_TTL, ttl);
+}
+
 void tcp_end(struct state *st) {
   for (size_t fd = 0; fd < st->tcp.size; fd++) {
     if (st->tcp.known[fd] == 0) continue;
@@ -117,7 +122,7 @@ static int open_socket(struct state *st, int family) {
   return socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 }
 
-// tcpConnect(address): a connecting socket, or -errno.
+// tcpConnect(address): a connecting socket, or -errno. The address's TTL is that of what it sends, 0: the system's.
 napi_value fn_tcp_connect(napi_env env, napi_callback_info info) {
   ARGUMENTS(1);
   int32_t *cells;
@@ -128,6 +133,7 @@ napi_value fn_tcp_connect(napi_env env, napi_callback_info info) {
   if (fd < 0) return result(env, -1);
   set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
   set_error_queue(fd, to.ss_family, 1);
+  if (cells[TTL] > 0) set_ttl(fd, to.ss_family, cells[TTL]);
   int rc;
   do rc = connect(fd, (struct sockaddr *)&to, len);
   while (rc < 0 && errno == EINTR);

@@ -16,6 +16,8 @@ import { copyBytes } from '../core/frame.ts';
 import type { HostTcp, HostTcpUser, IcmpReport, ReadMemory } from '../host/host-net.ts';
 import type { Neighbor } from '../ip/index.ts';
 import { stateName, type TcpConnection, type TcpEnd, type TcpUser } from '../tcp/index.ts';
+import * as ipv4 from '../wire/ipv4.ts';
+import * as ipv6 from '../wire/ipv6.ts';
 import type { RouterContext } from './context.ts';
 import type { FlowView } from './flow-view.ts';
 import { connectVerdict, isResourceError, Verdict } from './host-errors.ts';
@@ -27,6 +29,8 @@ import { VIA_NONE } from './translation.ts';
 const LOOPBACK = 0x7f000001;
 /** With less room than this in the send buffer the host socket is paused: what one read usually brings. */
 const READ_ROOM = 64 << 10;
+/** A SYN with a TTL up to this may be meant to end on the way (traceroute), and goes on with one less. */
+const PROBE_TTL = 32;
 
 /** Whoever keeps the flows. */
 export interface TcpFlowOwner {
@@ -119,7 +123,8 @@ export class TcpFlow implements TcpUser, ReadMemory {
     this.mayFallBack = to.isLoopback && !to.isIpv4;
     this.via = to.via;
     conn.user = this;
-    this.host = this.context.host.connectTcp(to, new HostSide(this));
+    const ttl = syn[0]! >>> 4 === 4 ? ipv4.ttl(syn, 0) : ipv6.hopLimit(syn, 0);
+    this.host = this.context.host.connectTcp(to, new HostSide(this), ttl <= PROBE_TTL ? ttl - 1 : 0);
   }
 
   /** Outward, to a Unix socket of the host. */

@@ -8,6 +8,7 @@
 // with or without the host's loopback. What a guest does can neither add nor change one.
 
 import type { Endpoint } from '../core/address.ts';
+import { VdeError } from '../core/errors.ts';
 import type { Packet } from '../core/packet.ts';
 import type { HostListener } from '../host/host-net.ts';
 import type { TcpConnection } from '../tcp/index.ts';
@@ -27,6 +28,13 @@ export interface UnixForward {
   readonly guest: Endpoint;
 }
 
+/** Services, and forwards, at once. */
+const MAX_SOCKETS = 64;
+
+const refuse = (why: string): never => {
+  throw new VdeError('ERR_VDE_BAD_FORWARD', why);
+};
+
 export class UnixForwards {
   private readonly context: RouterContext;
   private readonly tcp: TcpNat;
@@ -38,7 +46,11 @@ export class UnixForwards {
     this.tcp = tcp;
   }
 
+  /** Throws ERR_VDE_BAD_FORWARD when the port leads to a socket already, or there are too many. */
   addService(service: UnixService): void {
+    const taken = this.services.get(service.port);
+    if (taken !== undefined) refuse(`port ${service.port} of the router leads to ${taken}`);
+    if (this.services.size >= MAX_SOCKETS) refuse(`no more than ${MAX_SOCKETS} ports lead to Unix sockets`);
     this.services.set(service.port, service.path);
   }
 
@@ -47,8 +59,14 @@ export class UnixForwards {
     return this.services.delete(service.port);
   }
 
-  /** Rejects with ERR_VDE_LISTEN or ERR_VDE_PATH_TOO_LONG. */
+  /**
+   * Rejects with ERR_VDE_LISTEN or ERR_VDE_PATH_TOO_LONG, with ERR_VDE_BAD_FORWARD when the guest cannot be one of this
+   * network or there are too many.
+   */
   async add(forward: UnixForward): Promise<void> {
+    const { w0, w1, w2, w3, host } = forward.guest;
+    if (!this.context.ip.own.isGuest(w0, w1, w2, w3)) refuse(`${host} is not the address of a guest`);
+    if (this.forwards.size >= MAX_SOCKETS) refuse(`no more than ${MAX_SOCKETS} forwards of Unix sockets`);
     const listener = await this.context.host.listenUnix(forward.path, (s) => this.tcp.openInward(s, forward.guest));
     this.forwards.set(forward.path, { forward, listener });
   }

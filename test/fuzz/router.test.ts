@@ -1,5 +1,5 @@
-// The whole router under a million frames. A run that fails prints its seed (VDENET_FUZZ_SEED=N repeats it) and leaves
-// its input, made shorter, in test/fuzz/corpus: keep it there with the fix.
+// The whole router under a million frames, a minute of work for one CPU. A run that fails prints its seed
+// (VDENET_FUZZ_SEED=N repeats it) and leaves its input, made shorter, in test/fuzz/corpus: keep it there with the fix.
 
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -48,27 +48,31 @@ function held(): number {
   return heapUsed + arrayBuffers;
 }
 
+// One after the other: side by side each would be said to take as long as all.
 for (const [name, script] of kept()) {
-  test(`kept input: ${name}`, async (t) => t.is(await failure(script), null));
+  test.serial(`kept input: ${name}`, async (t) => t.is(await failure(script), null));
 }
 
-test(`${FRAMES - LONG_LIFE_FRAMES} frames through new routers: no exception, all sent is well-formed, nothing is left`, async (t) => {
-  for (let i = 0; i < (FRAMES - LONG_LIFE_FRAMES) / FRAMES_PER_ROUTER; i++) {
-    const random = new Random(seed + i);
-    const run = await RouterRun.open(i);
-    const steps: Step[] = [];
-    try {
-      pour(run, new Traffic(random), random, FRAMES_PER_ROUTER, steps);
-      run.finish();
-    } catch (error) {
-      await fail(t, i, steps, error as Error);
-      return;
+test.serial(
+  `${FRAMES - LONG_LIFE_FRAMES} frames through new routers: no exception, all sent is well-formed, nothing is left`,
+  async (t) => {
+    for (let i = 0; i < (FRAMES - LONG_LIFE_FRAMES) / FRAMES_PER_ROUTER; i++) {
+      const random = new Random(seed + i);
+      const run = await RouterRun.open(i);
+      const steps: Step[] = [];
+      try {
+        pour(run, new Traffic(random), random, FRAMES_PER_ROUTER, steps);
+        run.finish();
+      } catch (error) {
+        await fail(t, i, steps, error as Error);
+        return;
+      }
     }
-  }
-  t.pass();
-});
+    t.pass();
+  },
+);
 
-test(`${LONG_LIFE_FRAMES} frames through one router: its memory does not grow`, async (t) => {
+test.serial(`${LONG_LIFE_FRAMES} frames through one router: its memory does not grow`, async (t) => {
   const random = new Random(seed ^ 0x5a5a5a5a);
   const run = await RouterRun.open(0);
   const traffic = new Traffic(random);

@@ -25,7 +25,12 @@ const hops = (text: string): string[] =>
 for (const kind of SWITCHES) {
   const suite = new Suite('errors', kind, { router: ['-dhcp', '-U', '5005:10.0.2.15:5005'] });
 
-  for (const [how, ...args] of [['UDP'], ['ICMP echo', '-I'], ['UDP to one port', '-U', '-p', '33434']] as const) {
+  for (const [how, ...args] of [
+    ['UDP'],
+    ['ICMP echo', '-I'],
+    ['UDP to one port', '-U', '-p', '33434'],
+    ...(TELLS_OFFENDER ? [['TCP', '-T', '-p', '80']] : []),
+  ]) {
     suite.test(`traceroute by ${how} sees every hop`, ['traceroute'], async (t, lab) => {
       await withFar(lab);
       const text = await lab.guest.must(['traceroute', '-n', '-q', '1', '-w', '3', ...args, FAR]);

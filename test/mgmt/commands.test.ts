@@ -2,7 +2,7 @@ import { mkdtempSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
-import { endpointIpv4, parseEndpoint } from '../../src/core/address.ts';
+import { parseEndpoint } from '../../src/core/address.ts';
 import { VdeError } from '../../src/core/errors.ts';
 import { TimerWheel } from '../../src/core/timer-wheel.ts';
 import { CapturedLink } from '../../src/link/capture.ts';
@@ -182,10 +182,21 @@ test('lease6/list and lease6/release', async (t) => {
   }
 });
 
-test('unix/list and remove', async (t) => {
+test('unix/add, list and remove', async (t) => {
   const c = routerConsole();
-  await c.h.router.unixForwards.add({ path: '/run/web.sock', guest: endpointIpv4(0x0a00020f, 80) });
-  c.h.router.unixForwards.addService({ port: 9000, path: '/run/app.sock' });
+  t.deepEqual(await c.ask('unix/add /run/web.sock:10.0.2.15:80'), []);
+  t.deepEqual(await c.ask('unix/add 9000:/run/app.sock'), []);
+  for (const [odd, why] of [
+    ['', /PATH:GUEST/],
+    ['/run/x:10.0.2.2:80', /10\.0\.2\.2 is not the address of a guest/],
+    ['/run/x:10.0.2.15:0', /guest port '0'/],
+    ['/run/x', /no guest and port/],
+    ['9001:app.sock', /absolute path/],
+    ['9000:/run/other.sock', /leads to \/run\/app\.sock/],
+    ['99999:/run/app.sock', /'99999' is not a port/],
+  ] as const) {
+    t.regex((await c.ask(`unix/add ${odd}`))[0]!, why, odd);
+  }
   t.deepEqual((await c.ask('unix/list')).slice(1), [
     'forward  /run/web.sock  10.0.2.15:80',
     'service  10.0.2.2:9000  /run/app.sock',

@@ -324,6 +324,19 @@ for (const [protocol, name] of [
 
 // ---- TCP
 
+test('TCP: a SYN of a traceroute goes on with one hop less, and what a router on the way says of it comes from there', (t) => {
+  const h = new RouterHarness();
+  h.send(tcpFrame({ dst: '192.0.2.1', sport: 5000, dport: 80, flags: 'S', ttl: 64 }));
+  t.is(h.host.lastTcp.ttl, 0, 'as far as this host reaches');
+  h.send(tcpFrame({ dst: '192.0.2.1', sport: 5001, dport: 80, flags: 'S', ttl: 2 }));
+  t.is(h.host.lastTcp.ttl, 1);
+  h.host.lastTcp.fail('EHOSTUNREACH', report(11, 0, at('198.51.100.9')));
+  t.is(error(h), '11/0 198.51.100.9 0');
+  h.link.receive(tcpFrame({ dst: '192.0.2.1', sport: 5002, dport: 80, flags: 'S', ttl: 1 }));
+  t.is(error(h), '11/0 10.0.2.2 0');
+  t.is(h.host.tcp.length, 2, 'ends here');
+});
+
 test('200 connects into a black hole do not delay a good one', (t) => {
   const h = new RouterHarness();
   for (let i = 0; i < 200; i++) {

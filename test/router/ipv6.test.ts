@@ -571,6 +571,18 @@ for (const [dst, shut] of doors) {
   });
 }
 
+for (const [dst, want] of [
+  [DNS6, DNS6],
+  [ROUTER6_LINK, ROUTER6_LINK],
+  ['::ffff:10.0.2.3', ROUTER6],
+] as const) {
+  test(`RFC 4443 2.2: an error about what was sent to ${dst} comes from ${want}`, (t) => {
+    const h = router6({ hostLoopback: false });
+    const frames = h.send(udpTo(dst));
+    t.deepEqual(frames.map(src), [plain(want)]);
+  });
+}
+
 test('without NAT64 and mapped addresses these are what they say: 64:ff9b::/96 is carried on, ::ffff:0:0/96 is nothing', (t) => {
   const h = router6({ nat64: [], mappedV4: false });
   h.send(udpTo(NAT64), udpTo(MAPPED), udpTo('64:ff9b::127.0.0.1'), udpTo('64:ff9b::169.254.169.254'));

@@ -25,6 +25,7 @@ test('the DNS address: DNS and echo only, all else is refused, UDP by port unrea
   const [error] = h.send(udpFrame({ dst: '10.0.2.3', sport: 5000, dport: 69 }));
   t.deepEqual([icmp.type(error!, 34), icmp.code(error!, 34)], [3, 3]);
   t.is(ipv4.dst(error!, 42), parseIpv4('10.0.2.3'));
+  t.is(ipv4.src(error!, 14), parseIpv4('10.0.2.3'), 'as the host at that address would: nmap calls it closed then');
   const [reset] = h.send(tcpFrame({ dst: '10.0.2.3', sport: 5000, dport: 80, flags: 'S', seq: 7 }));
   t.deepEqual([tcp.flags(reset!, 34), tcp.ack(reset!, 34)], [tcp.RST | tcp.ACK, 8]);
   const [reply] = h.send(echoFrame({ dst: '10.0.2.3', id: 1, seq: 1 }));

@@ -70,6 +70,8 @@ export class FakeTcp implements HostTcp {
   readonly local = new Endpoint();
   /** Unix path that was connected to; '' for TCP. */
   path = '';
+  /** TTL that was asked for, 0 for none. */
+  ttl = 0;
   backlog = 0;
   state: 'connecting' | 'connected' | 'dead' = 'connecting';
   /** When true the kernel takes nothing: writes pile up in `backlog` until `drain`. */
@@ -324,8 +326,9 @@ export class FakeHostNet implements HostNet {
     return last(this.udp, 'UDP socket');
   }
 
-  connectTcp(to: Endpoint, user: HostTcpUser): FakeTcp {
+  connectTcp(to: Endpoint, user: HostTcpUser, ttl = 0): FakeTcp {
     const socket = new FakeTcp(to, user);
+    socket.ttl = ttl;
     this.tcp.push(socket);
     return socket;
   }
