@@ -1,6 +1,7 @@
 // The command slirpvde6 with its own defaults, and systemd-networkd as the guest's manager.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { SERVER6 } from './lab/lab.ts';
 import { NETWORKD } from './lab/needs.ts';
 import { until } from './lab/process.ts';
 import { Suite } from './lab/suite.ts';
@@ -66,3 +67,41 @@ suite.test(
 );
 
 suite.end();
+
+const OTHER = '2001:db8:5:';
+const prefixes = new Suite('slirpvde6 -r with prefixes', 'embedded', {
+  command: 'slirpvde6',
+  ipv6: true,
+  router: [`-H${ROUTER6}/64`, `-r2001:db8:2::/64,${OTHER}:/64`],
+});
+
+prefixes.test('a guest is served at the addresses that it made of any of them', ['ip', 'curl'], async (t, lab) => {
+  const { guest } = lab;
+  const made = async (): Promise<string> => {
+    const text = await guest.must([
+      'ip',
+      '-6',
+      '-o',
+      'address',
+      'show',
+      'dev',
+      'tap0',
+      'scope',
+      'global',
+      '-tentative',
+    ]);
+    return new RegExp(`inet6 (${OTHER}\\S+)/64`).exec(text)?.[1] ?? '';
+  };
+  await until(async () => (await made()) !== '', 15_000, 'an address of the second prefix');
+  const ping = await guest.run(['ping', '-6', '-n', '-c', '1', '-W', '2', '-I', await made(), SERVER6]);
+  t.is(ping.code, 0, ping.stdout);
+  const got = await guest.must(['curl', '-sg', '-m', '5', '--interface', await made(), `http://[${SERVER6}]/bytes/5`]);
+  t.is(got.length, 5);
+  t.is(
+    (await guest.run(['ping', '-6', '-n', '-c', '1', '-W', '2', `${OTHER}:1`])).code,
+    0,
+    'the router is host 1 there',
+  );
+});
+
+prefixes.end();
