@@ -303,7 +303,7 @@ export function table(rows, { base = [] } = {}) {
     );
   }
   for (const b of base) {
-    if (!who.includes(b)) continue;
+    if (!who.includes(b) || who.length < 2) continue;
     out.push('', `Ratios to ${b} (above 1 = more than ${b}; for times, CPU and memory less is better)`, '');
     out.push(`| metric | ${who.filter((p) => p !== b).join(' | ')} |`);
     out.push(

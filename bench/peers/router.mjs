@@ -44,6 +44,13 @@ const GUEST = '10.0.2.15',
   DNS = '10.0.2.3',
   OUT = '198.51.100.2',
   WORLD = '198.51.100.1';
+// groups `tcp6` and `udp6`: guest and servers have IPv6 too, and the router NAT64
+const GUEST6 = '2001:db8:2::15',
+  GW6 = '2001:db8:2::1',
+  OUT6 = '2001:db8:99::2',
+  WORLD6 = '2001:db8:99::1',
+  OUT64 = '64:ff9b::198.51.100.2';
+const FAMILY_TURNS = 3;
 const PORT = 9000,
   IPERF = 5201;
 const FWD = { iperf: 7001, echo: 7002, one: 7003 };
@@ -92,6 +99,7 @@ async function until(f, ms, what) {
 }
 // Debian's slirpvde dies of SIGPIPE when a host peer closes early: ignore the signal for it
 const noPipe = ['sh', '-c', 'trap "" PIPE; exec "$@"', 'sh'];
+const BOTH = ['-H', '10.0.2.2/24', '-H', `${GW6}/64`];
 const slirpFwd = () => [
   '-L',
   `${FWD.iperf}:${GUEST}:${IPERF}`,
@@ -153,7 +161,7 @@ function dnsmasq(c, dev) {
 /** The router under test: on a switch, or as its own switch where that is null. */
 function ours(command, switchCmd) {
   const router = (c) =>
-    start([...command, '-s', c.ctl, '-D', ...slirpFwd(), ...CMD.ourRouterArgs], {
+    start([...command, '-s', c.ctl, '-D', ...(c.ipv6 ? BOTH : []), ...slirpFwd(), ...CMD.ourRouterArgs], {
       ns: c.world,
       log: `router${seq++}.log`,
     });
@@ -161,6 +169,7 @@ function ours(command, switchCmd) {
   return {
     command,
     needs: switchCmd ? [switchCmd[0], CMD.plug[0]] : [CMD.plug[0]],
+    ipv6: true,
     bigMtu: switchCmd ? 0 : Number(process.env.SLIRPVDE_BIGMTU || 0),
     dns: DNS,
     prepare: (c) => vdeLink(c, switchCmd, { plugCmd, instead: router }),
@@ -175,6 +184,7 @@ function oursTap(command) {
   return {
     command,
     needs: [],
+    ipv6: true,
     bigMtu: 65520,
     dns: DNS,
     configures: true,
@@ -184,7 +194,7 @@ function oursTap(command) {
     async spawn(c) {
       const tap = ['--netns', String(c.guest), '--tap', 'tap0', '--configure', '--mtu', String(c.mtu)];
       c.roles.router.push(
-        start([...command, ...tap, '-D', ...slirpFwd(), ...CMD.ourRouterArgs], {
+        start([...command, ...tap, '-D', ...(c.ipv6 ? BOTH : []), ...slirpFwd(), ...CMD.ourRouterArgs], {
           ns: c.world,
           log: `router${seq++}.log`,
         }),
@@ -430,12 +440,13 @@ const PEERS = {
 };
 
 // ---- one peer up, configured and answering
-async function up(name, mtu) {
+async function up(name, mtu, ipv6) {
   const P = PEERS[name];
   const c = {
     name,
     P,
     mtu,
+    ipv6,
     roles: { router: [], switch: [], plug: [] },
     kids: [],
     guestAddr: P.guest || GUEST,
@@ -454,7 +465,7 @@ async function up(name, mtu) {
         'net.ipv4.ip_local_port_range': '1024 64999',
         'net.ipv4.tcp_tw_reuse': 1,
         'net.ipv4.ping_group_range': '0 2147483647',
-        'net.ipv6.conf.all.disable_ipv6': process.env.BENCH_IPV6 ? 0 : 1,
+        'net.ipv6.conf.all.disable_ipv6': ipv6 || process.env.BENCH_IPV6 ? 0 : 1,
         'net.ipv4.tcp_fin_timeout': 5,
       });
     }
@@ -470,6 +481,10 @@ async function up(name, mtu) {
       ['sh', '-c', `ip addr add ${OUT}/24 dev e0 && ip link set e0 mtu 65520 up && ip route add default via ${WORLD}`],
       { ns: c.srv },
     );
+    if (ipv6) {
+      await must(['ip', 'addr', 'add', `${WORLD6}/64`, 'dev', 'w0', 'nodad'], { ns: c.world });
+      await must(['ip', 'addr', 'add', `${OUT6}/64`, 'dev', 'e0', 'nodad'], { ns: c.srv });
+    }
     // the nameserver the router finds
     c.kids.push(
       start(['iperf3', '-s', '-p', String(IPERF)], { ns: c.srv }),
@@ -504,6 +519,16 @@ async function up(name, mtu) {
         async () => /inet /.test((await run(['ip', '-4', 'addr', 'show', 'dev', c.dev], { ns: c.guest })).out),
         3000,
         'guest address',
+      );
+    }
+    if (ipv6) {
+      await must(
+        [
+          'sh',
+          '-c',
+          `ip addr add ${GUEST6}/64 dev ${c.dev} nodad && ip -6 route replace default via ${GW6} dev ${c.dev}`,
+        ],
+        { ns: c.guest },
       );
     }
     if (P.after) await P.after(c);
@@ -718,6 +743,43 @@ async function udpLadder(c, dir, size) {
     });
   return rows;
 }
+/** IPv4, IPv6 and NAT64 in turn through one router: what `one` measures, and the other two beside IPv4 of the same turn. */
+async function families(what, unit, one) {
+  const rows = [];
+  const ways = { ipv4: OUT, ipv6: OUT6, nat64: OUT64 };
+  for (let turn = 0; turn < FAMILY_TURNS; turn++) {
+    const got = {};
+    const names = Object.keys(ways);
+    for (const way of turn % 2 ? names.reverse() : names) {
+      const r = await one(ways[way]);
+      got[way] = r.error ? NaN : r.value;
+      rows.push({ metric: `${what}, ${way}`, unit, value: got[way], error: r.error });
+      if (r.cpu) rows.push({ metric: `${what}, ${way}, router cpu`, unit: r.cpuUnit, value: r.cpu });
+    }
+    for (const way of ['ipv6', 'nat64'])
+      rows.push({ metric: `${what}, ${way} over ipv4`, unit: 'ratio', value: got[way] / got.ipv4 });
+  }
+  return rows;
+}
+const tcpByFamily = (c, reverse) =>
+  families(`tcp ${reverse ? 'host>guest' : 'guest>host'} 1 stream`, 'Gbit/s', async (host) => {
+    const r = await iperf(c, { from: c.guest, host, reverse });
+    await settle(c);
+    return r.error ? r : { value: r.bps / 1e9, cpu: (r.cpu_router * 1e9) / r.bytes, cpuUnit: 's/GB' };
+  });
+const udpByFamily = (c, dir) =>
+  families(`udp 1200B ${dir} flood`, 'pps', async (host) => {
+    const cmd = dir === 'guest>host' ? 'udpsend' : 'udprecv';
+    const [r, cpu] = await metered(c, () =>
+      probe([NL, cmd, host, String(PORT), '1200', '0', String(SECS)], { ns: c.guest, ms: 9000 }),
+    );
+    return r.error ? r : { value: r.pps, cpu: (cpu.cpu_router * 1e6) / r.got, cpuUnit: 'us each' };
+  });
+const connectionsByFamily = (c) =>
+  families('tcp connections, 32 at once', '/s', async (host) => {
+    const r = await probe([NL, 'connrate', host, String(PORT + 1), '32', String(SECS)], { ns: c.guest });
+    return r.error ? r : { value: r.per_s };
+  });
 async function flowsAt(c, n) {
   const rows = [],
     tag = `${n} flows`;
@@ -858,6 +920,21 @@ const G = {
     },
   },
 };
+const mtu6 = (P) => (P.ipv6 ? 1500 : 0);
+G.tcp6 = {
+  mtu: mtu6,
+  ipv6: true,
+  run: async (c) => [
+    ...(await tcpByFamily(c, false)),
+    ...(await tcpByFamily(c, true)),
+    ...(await connectionsByFamily(c)),
+  ],
+};
+G.udp6 = {
+  mtu: mtu6,
+  ipv6: true,
+  run: async (c) => [...(await udpByFamily(c, 'guest>host')), ...(await udpByFamily(c, 'host>guest'))],
+};
 for (const n of [100, 1000, 9000, 10000]) G[`flows${n}`] = { mtu: () => 1500, run: (c) => flowsAt(c, n) };
 
 // ---- main
@@ -911,7 +988,7 @@ async function oneCase(name, g, round) {
   let c,
     rows = [];
   try {
-    c = await up(name, mtu);
+    c = await up(name, mtu, G[g].ipv6 ?? false);
     if (name !== 'vdeslirp-direct' && !name.endsWith('-embedded'))
       rows.push({ metric: 'start-up to DHCP offer', unit: 'ms', value: c.startupMs, error: c.startupError });
     await sleep(100);

@@ -70,6 +70,8 @@ export interface SlirpvdeConfig {
   readonly embeddedSwitch: boolean;
   /** What the guard of that switch does; see embedded-guard.ts. */
   readonly guard: GuardMode;
+  /** The networks of --host, and all that guests may be in: those, and prefixes that are advertised. */
+  readonly hosts: GuestNetworks;
   readonly networks: GuestNetworks;
   readonly names: NameService;
   readonly ipv6: Ipv6Settings;
@@ -166,11 +168,11 @@ export function slirpvdeConfig(
   };
   const dhcpValue = parsed.values.get('dhcp');
   const socket = switchSocket(parsed.positionals, text('sock'), dhcpValue !== undefined, cwd);
-  const networks = guestNetworks(list('host'), personality);
+  const optional = (key: string): string | null => (parsed.values.get(key) === true ? '' : text(key));
+  const hosts = guestNetworks(list('host'), personality);
+  const { ipv6, networks } = ipv6Settings({ optional, text, path, flag }, hosts, personality);
   const nameserver = parsed.values.get('nameserver');
   const names = nameService(networks, list('nameserver'), nameserver !== undefined, personality);
-  const optional = (key: string): string | null => (parsed.values.get(key) === true ? '' : text(key));
-  const ipv6 = ipv6Settings({ optional, text, path, flag }, networks);
   const port = switchPort(text('port')) ?? socket.port;
   const read = (option: string, value: string): string => absolutePath(option, value, cwd);
   const check = <T extends { guest: Endpoint }>(option: string, value: string, forward: T): T =>
@@ -235,6 +237,7 @@ export function slirpvdeConfig(
     mode: octalMode('--mode', text('mode')),
     embeddedSwitch: !flag('noSwitch'),
     guard: oneOf('--guard', text('guard'), GUARD_MODES),
+    hosts,
     networks,
     names,
     ipv6,

@@ -15,7 +15,8 @@ export const IPV6_OPTIONS: readonly OptionSpec[] = [
     help: 'send router advertisements, so that guests have a default route and make themselves addresses',
     details:
       'Without PREFIX those of all IPv6 networks. Prefixes must be attached: `-r2001:db8::/64`. Only those of 64 bits ' +
-      'are for addresses that guests make themselves. Name server, search list, MTU and the prefix of a translator are ' +
+      'are for addresses that guests make themselves; one that no --host holds becomes a network of guests, where the ' +
+      'router has an address too. Name server, search list, MTU and the prefix of a translator are ' +
       'told as well. When slirpvde ends it says so with a last one of lifetime 0.',
   },
   {

@@ -9,7 +9,7 @@ import { formatIpv6, type Ipv6Network, isInNetwork, parseIpv6Network } from '../
 import { prefixInformation, RA_DEFAULTS, type RaSettings } from '../services/index.ts';
 import { type Nat64Prefix, PREFIX_LENGTHS, WELL_KNOWN_PREFIX } from '../wire/nat64.ts';
 import { parseRaFile } from './ra-file.ts';
-import { cidr6, type GuestNetworks } from './slirpvde-networks.ts';
+import { cidr6, type GuestNetworks, type Personality, withPrefixes } from './slirpvde-networks.ts';
 import { UsageError } from './usage-error.ts';
 
 export interface Ipv6Settings {
@@ -34,24 +34,38 @@ export interface Ipv6Words {
   flag(key: string): boolean;
 }
 
+const WELL_KNOWN = `${formatIpv6(WELL_KNOWN_PREFIX.words)}/${WELL_KNOWN_PREFIX.prefixLen}`;
 const SIZES = PREFIX_LENGTHS.join(', ');
 /** DHCPv6 leases from this host on: the range has 4096 addresses. */
 const MIN_HOST_BITS = 14;
 
-/** @throws UsageError */
-export function ipv6Settings(words: Ipv6Words, networks: GuestNetworks): Ipv6Settings {
-  const has6 = networks.ipv6.length > 0;
+/**
+ * The settings, and the networks that guests then have: those of -H, and those of which advertisements make guests
+ * addresses without a -H that holds them.
+ *
+ * @throws UsageError
+ */
+export function ipv6Settings(
+  words: Ipv6Words,
+  hosts: GuestNetworks,
+  personality: Personality,
+): { ipv6: Ipv6Settings; networks: GuestNetworks } {
+  const has6 = hosts.ipv6.length > 0;
   if (!has6) checkUnused(words);
+  const radv = advertisements(words, hosts);
+  const forGuests = (radv?.prefixes ?? []).filter(({ autonomous, validSec }) => autonomous && validSec > 0);
+  const networks = withPrefixes(hosts, forGuests, personality);
   const nat64 = nat64Prefix(words.text('nat64'), networks);
   const only6 = networks.ipv4.length === 0;
-  return {
-    radv: advertisements(words, networks),
+  const ipv6 = {
+    radv,
     radvFollowsHost: words.flag('radvFollowsHost'),
     dhcp6: words.flag('dhcp6') ? dhcp6Network(networks.ipv6) : null,
     nat64,
     dns64: onOff('--dns64', words.text('dns64'), only6, nat64),
     pref64: onOff('--pref64', words.text('pref64'), only6, nat64),
   };
+  return { ipv6, networks };
 }
 
 const IPV6_ONLY: Readonly<Record<string, string>> = {
@@ -99,7 +113,7 @@ function prefixOf(text: string): Ipv6Network {
   try {
     const network = parseIpv6Network(text, 64);
     const top = network.network[0] >>> 16;
-    if (top >>> 8 !== 0xff && (top & 0xffc0) !== 0xfe80 && network.prefixLen > 0) return network;
+    if (network.network[0] !== 0 && top >>> 8 !== 0xff && (top & 0xffc0) !== 0xfe80) return network;
   } catch (error) {
     if (!(error instanceof VdeError)) throw error;
   }
@@ -133,9 +147,9 @@ function dhcp6Network(networks: readonly Ipv6Network[]): Ipv6Network {
   );
 }
 
-function nat64Prefix(value: string | null, networks: GuestNetworks): Nat64Prefix | null {
-  if (value === 'off' || networks.ipv6.length === 0) return null;
-  if (value === null || value === 'on') return WELL_KNOWN_PREFIX;
+function nat64Prefix(given: string | null, networks: GuestNetworks): Nat64Prefix | null {
+  if (given === 'off' || networks.ipv6.length === 0) return null;
+  const value = given === null || given === 'on' ? WELL_KNOWN : given;
   const hint = `expected PREFIX/LEN with one of ${SIZES} bits (RFC 6052), for example 64:ff9b:1::/96, or off`;
   const bad = (why: string): UsageError =>
     new UsageError(`option '--nat64': '${value}' ${why}`, hint, 'ERR_VDE_BAD_ADDRESS');

@@ -169,6 +169,28 @@ function ipv6Network(value: string, { routerHost }: Personality): Ipv6Network {
   return { address: sameWords(address, network) ? hostOf(parsed, routerHost) : address, network, prefixLen };
 }
 
+/**
+ * Adds the prefixes of which guests make themselves addresses and that no -H holds: the router would drop what comes from
+ * those addresses. It has an address in each, since it answers guests by it.
+ *
+ * @throws UsageError
+ */
+export function withPrefixes(
+  { ipv4, ipv6 }: GuestNetworks,
+  prefixes: readonly { readonly prefix: AddressWords; readonly prefixLen: number }[],
+  { routerHost }: Personality,
+): GuestNetworks {
+  const all = [...ipv6];
+  for (const { prefix, prefixLen } of prefixes) {
+    if (all.some((n) => n.prefixLen <= prefixLen && isInNetwork(n.network, prefix, n.prefixLen))) continue;
+    const network = { address: prefix, network: prefix, prefixLen };
+    const inside = ipv6.find(({ address }) => isInNetwork(prefix, address, prefixLen));
+    all.push({ ...network, address: inside?.address ?? hostOf(network, routerHost) });
+  }
+  if (ipv4.length + all.length > MAX_NETWORKS) throw badAddress(`option '--radvd': more than ${MAX_NETWORKS} networks`);
+  return { ipv4, ipv6: all };
+}
+
 /** Address of host number `host` of a network. */
 const hostOf = ({ network: [w0, w1, w2, w3] }: Ipv6Network, host: number): AddressWords => [w0, w1, w2, w3 | host];
 

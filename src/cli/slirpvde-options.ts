@@ -36,7 +36,7 @@ const CONFIG: OptionSpec = {
     'those of the command line are asked first. SIGHUP puts in force what has changed, without harm to connections that ' +
     'are open; the log has a line for each change. A file that is wrong changes nothing: the log names the line and says ' +
     'why. Only a new start changes, and the log names when they differ: ' +
-    `${START_OPTIONS.join(', ')}. So does DHCP, DHCPv6 or advertising at all.`,
+    `${START_OPTIONS.join(', ')}. So do DHCP, DHCPv6 and advertising at all, and prefixes of --radvd that no --host holds.`,
 };
 
 const CAPTURE: OptionSpec = {

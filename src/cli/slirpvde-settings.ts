@@ -27,7 +27,7 @@ const AT_START: readonly (readonly [option: string, key: keyof SlirpvdeConfig])[
   ['--tap', 'tap'],
   ['--ready-fd', 'readyFd'],
   ['--exit-fd', 'exitFd'],
-  ['--host', 'networks'],
+  ['--host', 'hosts'],
   ['--mtu', 'mtu'],
   ['--leases', 'leases'],
   ['--mgmt', 'mgmt'],
@@ -106,8 +106,9 @@ export function runTimeChange(from: SlirpvdeConfig, to: SlirpvdeConfig): RunTime
     config = { ...config, [key]: from[key] };
   }
   if (!same(from.networks, to.networks)) {
-    // All addresses follow from the networks.
-    config = { ...config, names: from.names, dhcp: from.dhcp, ipv6: from.ipv6 };
+    // All addresses follow from the networks. Some of these are prefixes that are advertised.
+    if (same(from.hosts, to.hosts)) kept.push('--radvd');
+    config = { ...config, networks: from.networks, names: from.names, dhcp: from.dhcp, ipv6: from.ipv6 };
   } else {
     if (differs(NAMES_AT)) {
       kept.push(NAMES_AT.option);

@@ -14,6 +14,11 @@ import { formatPolicyRule } from '../../src/mgmt/policy-text.ts';
 const config = (line: string): SlirpvdeConfig =>
   slirpvdeConfig(parseCommandLine(SLIRPVDE, line === '' ? [] : line.split(' ')), '/home/me');
 
+const DEFAULT_NETWORKS = {
+  ipv4: [{ address: 0x0a000202, network: 0x0a000200, prefixLen: 24, mask: 0xffffff00 }],
+  ipv6: [],
+};
+
 test('without options: the defaults of the original', (t) => {
   t.deepEqual(config(''), {
     socket: null,
@@ -23,10 +28,8 @@ test('without options: the defaults of the original', (t) => {
     mode: null,
     embeddedSwitch: true,
     guard: 'warn',
-    networks: {
-      ipv4: [{ address: 0x0a000202, network: 0x0a000200, prefixLen: 24, mask: 0xffffff00 }],
-      ipv6: [],
-    },
+    hosts: DEFAULT_NETWORKS,
+    networks: DEFAULT_NETWORKS,
     names: { told4: 0x0a000203, told6: null, at4: 0x0a000203, at6: null, ofHost: false, upstream: null },
     ipv6: { radv: null, radvFollowsHost: false, dhcp6: null, nat64: null, dns64: false, pref64: false },
     dhcp: null,
@@ -352,6 +355,7 @@ const refused: [give: string, message: RegExp, hint?: RegExp][] = [
   ['-H fd00::1 --nat64 fd64:0:0:0:100::/96', /bits 64 to 71/],
   ['-H fd00::1 --nat64 fd00::/96', /overlaps the guest network/],
   ['-H fd00::1 --nat64 ::/96', /cannot be the prefix/],
+  ['-H 64:ff9b::1/96', /'64:ff9b::\/96' overlaps the guest network 64:ff9b::\/96/, /or off/],
   ['-H fd00::1 --nat64 off --dns64 on', /means nothing with --nat64 off/],
   ['-H fd00::1 --dns64 yes', /neither on nor off/],
   ['-H fd00::1 -rff02::/64', /'ff02::\/64' is not a prefix for guests/],
@@ -496,6 +500,18 @@ test('-r: without prefixes those of the networks; with them those; -R a file', (
   t.true(config('-H fd00::1 -rd').daemon, '-rd is -r -d');
   t.true(config('-H fd00::1 -r --dhcp6').ipv6.radv!.advManagedFlag);
   t.true(config('-H fd00::1 -r --radv-follow-host').ipv6.radvFollowsHost);
+});
+
+test('-r: prefixes for addresses that no -H holds are networks of guests too', (t) => {
+  const networks = (line: string): string[] =>
+    config(line).networks.ipv6.map((n) => `${formatIpv6(n.address)} in ${formatIpv6(n.network)}/${n.prefixLen}`);
+  t.deepEqual(networks('-H fd00::1 -r'), ['fd00::1 in fd00::/64']);
+  t.deepEqual(networks('-H fd00::1/48 -rfd00:0:0:5::,fd01::'), ['fd00::1 in fd00::/48', 'fd01::2 in fd01::/64']);
+  t.deepEqual(networks('-H fd00::7/80 -rfd00::'), ['fd00::7 in fd00::/80', 'fd00::7 in fd00::/64']);
+  t.deepEqual(networks('-H fd00::1 -rfd01::/56'), ['fd00::1 in fd00::/64'], 'guests make no addresses of it');
+  const six = config6('-H fd00::1 -rfd01::').networks.ipv6;
+  t.is(formatIpv6(six[1]!.address), 'fd01::1', 'slirpvde6: the router is host 1');
+  t.throws(() => config('-H fd00::1 -rfd64:: --nat64 fd64::/96'), { message: /overlaps the guest network fd64::\/64/ });
 });
 
 test("the seed manual's command line", (t) => {

@@ -273,19 +273,24 @@ test('UDP: filter and timeouts for ports that guests open from now on', async (t
 });
 
 test('router advertisements: settings and search list are told at once, to all', async (t) => {
-  const { h, change } = await running(t, '-H 10.0.2.2 -H 2001:db8::1 --radvd --dhcp6 --dhcp-search a.test');
+  const { h, change } = await running(t, '-H 10.0.2.2 -H 2001:db8::1/48 --radvd --dhcp6 --dhcp-search a.test');
   h.router.announce();
   h.advance(20_000);
   h.link.take();
   const before = h.router.advertiser!.sentToAll;
-  t.deepEqual(await change('-H 10.0.2.2 -H 2001:db8::1 --radvd=2001:db8:9::/64 --dhcp6 --dhcp-search a.test'), [
+  t.deepEqual(await change('-H 10.0.2.2 -H 2001:db8::1/48 --radvd=2001:db8:0:9::/64 --dhcp6 --dhcp-search a.test'), [
     '--radvd: changed',
   ]);
   h.advance(4000);
   t.is(h.router.advertiser!.sentToAll, before + 1);
   const advert = h.link.take().find((f) => f[54] === 134)!;
-  t.true(toHex(advert).includes('20010db80009'));
-  t.deepEqual(await change('-H 10.0.2.2 -H 2001:db8::1 --dhcp-search a.test'), [
+  t.true(toHex(advert).includes('20010db800000009'));
+  t.deepEqual(
+    await change('-H 10.0.2.2 -H 2001:db8::1/48 --radvd=2001:db8:9::/64 --dhcp6 --dhcp-search a.test'),
+    ['--radvd: the old value stays until slirpvde is started again'],
+    'a prefix that is a network of its own',
+  );
+  t.deepEqual(await change('-H 10.0.2.2 -H 2001:db8::1/48 --dhcp-search a.test'), [
     '--dhcp6: the old value stays until slirpvde is started again',
     '--radvd: the old value stays until slirpvde is started again',
   ]);
