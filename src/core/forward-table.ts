@@ -14,13 +14,16 @@
 //
 // `stations` is the table of fdb.ts: four words an entry, the number of entries a power of two. The forwarder changes
 // nothing in it but the tick of entries of the port that it works for.
+//
+// While Header.Live is 1, links that were told to (`FrameSink.pump`) have their frames forwarded and sent without a call
+// into JavaScript, unless something is left over. Whoever makes the table untrue sets Live to 0 at once.
 
 import type { FrameSlots } from './frame.ts';
 
 export const HEADER_WORDS = 8;
 export const PORT_WORDS = 6;
-export const SUM_HEADER = 3;
-export const PORT_SUMS = 2;
+export const SUM_HEADER = 1;
+export const PORT_SUMS = 8;
 
 /** Words of the header. */
 export const Header = {
@@ -34,6 +37,8 @@ export const Header = {
   Touched: 3,
   SeedHi: 4,
   SeedLo: 5,
+  /** 1: the table is true. */
+  Live: 6,
 } as const;
 
 /** Words of a port. */
@@ -52,9 +57,20 @@ export const PortWord = {
 } as const;
 
 /** Cells of `sums`: what a forwarder has done since they were last set to 0. */
-export const Sum = { RxFrames: 0, RxBytes: 1, Full: 2 } as const;
+export const Sum = { Full: 0 } as const;
 /** Cells of a port in `sums`, from SUM_HEADER + PORT_SUMS * port. */
-export const PortSum = { TxFrames: 0, TxBytes: 1 } as const;
+export const PortSum = {
+  RxFrames: 0,
+  RxBytes: 1,
+  TxFrames: 2,
+  TxBytes: 3,
+  /** Of those that came in, what the link has not counted: it was not asked. */
+  PumpedFrames: 4,
+  PumpedBytes: 5,
+  /** Of those that leave, what was sent already, and the link has not counted. */
+  SentFrames: 6,
+  SentBytes: 7,
+} as const;
 
 export class ForwardTable {
   readonly ports: number;

@@ -78,6 +78,8 @@ export class Fdb {
   movedFrom = -1;
   /** Hears of each entry that ceases to be; not of those that move. */
   onRemove: FdbRemoval | null = null;
+  /** Told when the table is another one, or the age limit. */
+  onSettings: (() => void) | null = null;
   private table: Int32Array;
   private mask: number;
   /** Seeds of the hash. */
@@ -121,6 +123,7 @@ export class Fdb {
     this.table = newTable(slots);
     this.mask = slots - 1;
     this.cursor = 0;
+    this.onSettings?.();
   }
 
   /** Ports are numbered 0 to ports - 1 from now on; those that go must have no stations. */
@@ -160,6 +163,7 @@ export class Fdb {
 
   setAge(seconds: number): void {
     this.ageTicks = Math.round((seconds * 1000) / FDB_TICK_MS);
+    this.onSettings?.();
   }
 
   setMinPersistence(seconds: number): void {
