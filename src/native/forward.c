@@ -11,11 +11,10 @@
 
 #include "batch.h"
 
-enum { HEADER_WORDS = 8, PORT_WORDS = 6, SUM_HEADER = 1, PORT_SUMS = 8 };
-enum { TICK, AGE_TICKS, FULL, TOUCHED, SEED_HI, SEED_LO, LIVE };
+enum { HEADER_WORDS = 8, PORT_WORDS = 6, PORT_SUMS = 9 };
+enum { TICK, AGE_TICKS, FULL, TOUCHED, SEED_HI, SEED_LO, LIVE, FULL_PORT };
 enum { IN, OUT, QUEUE, MAX_FRAME, LIST, LIST_LENGTH };
-enum { SUM_FULL };
-enum { RX_FRAMES, RX_BYTES, TX_FRAMES, TX_BYTES, PUMPED_FRAMES, PUMPED_BYTES, SENT_FRAMES, SENT_BYTES };
+enum { RX_FRAMES, RX_BYTES, TX_FRAMES, TX_BYTES, PUMPED_FRAMES, PUMPED_BYTES, SENT_FRAMES, SENT_BYTES, NOT_LEARNED };
 
 #define TICK_MS 100   // of the station table
 #define MAX_ROUNDS 4  // batches of one wake-up
@@ -85,7 +84,7 @@ napi_value fn_new_forwarder(napi_env env, napi_callback_info info) {
       !get_shared(env, argv[3], "stations", napi_int32_array, &n_stations, &stations, &buffers[2]))
     return NULL;
   if (n_words != HEADER_WORDS + (PORT_WORDS + 2) * (size_t)ports) return range_error(env, "words", "has a wrong length");
-  if (n_sums != SUM_HEADER + PORT_SUMS * (size_t)ports) return range_error(env, "sums", "has a wrong length");
+  if (n_sums != PORT_SUMS * (size_t)ports) return range_error(env, "sums", "has a wrong length");
   size_t entries = n_stations / ENTRY_WORDS;
   if (n_stations % ENTRY_WORDS != 0 || entries == 0 || entries > 1u << 24 || (entries & (entries - 1)) != 0)
     return range_error(env, "stations", "must have a power of two of entries");
@@ -173,7 +172,7 @@ static inline struct batch *queue_of(const struct run *r, uint32_t to, uint32_t 
 
 // The sums of a port to which something is to be added.
 static inline double *sums_of(struct forwarder *f, uint32_t port) {
-  double *sums = f->sums + SUM_HEADER + PORT_SUMS * (size_t)port;
+  double *sums = f->sums + PORT_SUMS * (size_t)port;
   // The first frame since the sums were set to 0 tells that the port is to be listed.
   uint32_t touched = cell(&f->words[TOUCHED]);
   if (sums[RX_FRAMES] == 0 && sums[TX_FRAMES] == 0 && touched < f->ports) {
@@ -240,22 +239,22 @@ static bool forward(const struct run *r, uint32_t off, uint32_t len, uint32_t *f
   return true;
 }
 
-// Forwards the frames `start` to `count - 1` of a batch until one is not plain; its number, or `count`. Of what else
-// happened, `full` counts sources that could not be learned and `bytes` those that were forwarded.
-static uint32_t forward_batch(const struct run *r, uint32_t start, uint32_t count, uint32_t longest, uint32_t *full,
-                              double *bytes) {
+// Forwards the frames `start` to `count - 1` of a batch until one is not plain; its number, or `count`.
+static uint32_t forward_batch(const struct run *r, uint32_t start, uint32_t count, uint32_t longest, double *bytes) {
+  uint32_t full = 0;
   const struct batch *b = r->from;
   uint32_t i = start;
   for (; i < count; i++) {
     uint32_t off = cell(&b->offs[i]);
     uint32_t len = cell(&b->lens[i]);
-    if (len < HEADER_LEN || len > longest || (uint64_t)off + len > b->size || !forward(r, off, len, full)) break;
+    if (len < HEADER_LEN || len > longest || (uint64_t)off + len > b->size || !forward(r, off, len, &full)) break;
     *bytes += len;
   }
   if (i > start) {
     double *sums = sums_of(r->f, r->port);
     sums[RX_FRAMES] += i - start;
     sums[RX_BYTES] += *bytes;
+    sums[NOT_LEARNED] += full;
   }
   return i;
 }
@@ -282,11 +281,8 @@ napi_value fn_forward(napi_env env, napi_callback_info info) {
   f->tick_ns = uv_hrtime();
   if (r.vlan == UINT32_MAX) return number(env, start);
   f->n_filled = 0;
-  uint32_t full = 0;
   double bytes = 0;
-  uint32_t next = forward_batch(&r, start, count, UINT32_MAX, &full, &bytes);
-  f->sums[SUM_FULL] += full;
-  return number(env, next);
+  return number(env, forward_batch(&r, start, count, UINT32_MAX, &bytes));
 }
 
 // ---- pumps
@@ -339,17 +335,16 @@ bool pump(struct state *st, int fd, const struct pump *p, struct pumped *left) {
                   .port = p->port,
                   .vlan = port_words(f, p->port)[IN],
                   .tick = f->words[TICK] + passed,
-                  .full = false};
+                  .full = f->words[FULL_PORT] == p->port};
   if (r.vlan == UINT32_MAX) return false;
   for (int round = 0; round < MAX_ROUNDS; round++) {
     int n = receive_datagrams(b, fd, p->base, p->stride, p->max);
     if (n < 0 && errno == EAGAIN) return true;
     *left = (struct pumped){.received = true, .count = n < 0 ? -errno : n};
     if (n < 0) return false;
-    uint32_t full = 0;
     double bytes = 0;
     f->n_filled = 0;
-    left->next = forward_batch(&r, 0, (uint32_t)n, p->longest, &full, &bytes);
+    left->next = forward_batch(&r, 0, (uint32_t)n, p->longest, &bytes);
     if (left->next > 0) {
       double *sums = sums_of(f, p->port);
       sums[PUMPED_FRAMES] += left->next;

@@ -19,8 +19,6 @@ import {
   PORT_WORDS,
   PortSum,
   PortWord,
-  SUM_HEADER,
-  Sum,
 } from '../core/forward-table.ts';
 import type { FrameQueue, FrameSlots } from '../core/frame.ts';
 import type { Fdb } from './fdb.ts';
@@ -47,6 +45,9 @@ export class FastPath {
     this.mark = mark;
     vlans.onChange = () => this.changed();
     fdb.onSettings = () => this.changed();
+    fdb.onRoom = () => {
+      this.table.words[Header.FullPort] = -1;
+    };
   }
 
   /** What the table says may not be so any more. */
@@ -62,12 +63,10 @@ export class FastPath {
     const { words } = this.table;
     if (number >= this.table.ports || words[HEADER_WORDS + PORT_WORDS * number + PortWord.In]! < 0) return start;
     words[Header.Tick] = tick;
-    words[Header.Full] = this.fdb.isFull(number) ? 1 : 0;
-    const end = this.forwarder!.forward(number, batch, start, count);
-    const { sums } = this.table;
-    port.drops[Drop.FdbFull]! += sums[Sum.Full]!;
-    sums[Sum.Full] = 0;
-    return end;
+    const full = this.fdb.isFull(number);
+    words[Header.Full] = full ? 1 : 0;
+    if (full) words[Header.FullPort] = number;
+    return this.forwarder!.forward(number, batch, start, count);
   }
 
   /** Adds what was done to the counters, and has the endpoints flushed whose queues hold frames. */
@@ -79,13 +78,14 @@ export class FastPath {
     for (let i = 0; i < count; i++) this.settlePort(this.ports[words[touched + i]!]!);
   }
 
-  private settlePort({ number, counters, endpoints }: Port): void {
+  private settlePort({ number, counters, drops, endpoints }: Port): void {
     const { sums } = this.table;
-    const at = SUM_HEADER + PORT_SUMS * number;
+    const at = PORT_SUMS * number;
     counters.rxFrames += sums[at + PortSum.RxFrames]!;
     counters.rxBytes += sums[at + PortSum.RxBytes]!;
     counters.txFrames += sums[at + PortSum.TxFrames]!;
     counters.txBytes += sums[at + PortSum.TxBytes]!;
+    drops[Drop.FdbFull]! += sums[at + PortSum.NotLearned]!;
     const endpoint = endpoints[0];
     if (endpoint !== undefined) {
       const { stats, tx } = endpoint.link;
@@ -114,6 +114,7 @@ export class FastPath {
     let at = this.table.lists;
     for (const vlan of vlans) at = this.describe(vlan, at);
     this.table.words[Header.AgeTicks] = this.fdb.ageTicks;
+    this.table.words[Header.FullPort] = -1;
     this.table.words[Header.Live] = 1;
     this.stale = false;
   }

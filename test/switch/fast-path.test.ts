@@ -458,9 +458,9 @@ test('newForwarder and forward refuse what would reach beyond the memory', (t) =
     sums: new Float64Array(new SharedArrayBuffer(8 * sums)),
   });
   const stations = new Int32Array(new SharedArrayBuffer(4 * 4 * 64));
-  const good = table(8 + 8 * 2, 1 + 8 * 2);
-  t.throws(() => api.newForwarder(table(8 + 8 * 2 - 1, 17), stations), { code: 'ERR_OUT_OF_RANGE' });
-  t.throws(() => api.newForwarder(table(24, 16), stations), { code: 'ERR_OUT_OF_RANGE' });
+  const good = table(8 + 8 * 2, 9 * 2);
+  t.throws(() => api.newForwarder(table(8 + 8 * 2 - 1, 18), stations), { code: 'ERR_OUT_OF_RANGE' });
+  t.throws(() => api.newForwarder(table(24, 17), stations), { code: 'ERR_OUT_OF_RANGE' });
   t.throws(() => api.newForwarder(good, stations.subarray(4)), { code: 'ERR_OUT_OF_RANGE' });
   t.throws(() => api.newForwarder(good, new Int32Array(256)), { code: 'ERR_INVALID_ARG_TYPE' });
   const forwarder = api.newForwarder(good, stations);
