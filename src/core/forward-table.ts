@@ -7,20 +7,22 @@
 // of its VLAN as they are, through a queue in the same memory. Such a frame is put into the queues of those ports.
 //
 //   words   | header: HEADER words | ports: PORT_WORDS each | touched: a word a port | lists: a word a port |
-//   sums    | header: SUM_HEADER   | ports: PORT_SUMS each  |
+//   sums    | ports: PORT_SUMS each |
 //
 // `touched` are the numbers of the ports whose queues got frames, each once, Header.Touched of them. `lists` are port
 // numbers, a run for each VLAN: the ports to which its frames are flooded.
 //
 // `stations` is the table of fdb.ts: four words an entry, the number of entries a power of two. The forwarder changes
 // nothing in it but the tick of entries of the port that it works for.
+//
+// While Header.Live is 1, links that were told to (`FrameSink.pump`) have their frames forwarded and sent without a call
+// into JavaScript, unless something is left over. Whoever makes the table untrue sets Live to 0 at once.
 
 import type { FrameSlots } from './frame.ts';
 
 export const HEADER_WORDS = 8;
 export const PORT_WORDS = 6;
-export const SUM_HEADER = 3;
-export const PORT_SUMS = 2;
+export const PORT_SUMS = 9;
 
 /** Words of the header. */
 export const Header = {
@@ -28,12 +30,16 @@ export const Header = {
   Tick: 0,
   /** Entries that were not refreshed for longer, in ticks, are not used. */
   AgeTicks: 1,
-  /** Not 0: the port may have no more stations; frames of unknown ones are forwarded and counted in Sum.Full. */
+  /** Not 0: the port may have no more stations; frames of unknown ones are forwarded and counted as not learned. */
   Full: 2,
   /** Ports in the list of those touched; set to 0 by who reads it. */
   Touched: 3,
   SeedHi: 4,
   SeedLo: 5,
+  /** 1: the table is true. */
+  Live: 6,
+  /** A port that may have no more stations; -1 as soon as that may not be so any more, or when none is known. */
+  FullPort: 7,
 } as const;
 
 /** Words of a port. */
@@ -51,10 +57,21 @@ export const PortWord = {
   ListLength: 5,
 } as const;
 
-/** Cells of `sums`: what a forwarder has done since they were last set to 0. */
-export const Sum = { RxFrames: 0, RxBytes: 1, Full: 2 } as const;
-/** Cells of a port in `sums`, from SUM_HEADER + PORT_SUMS * port. */
-export const PortSum = { TxFrames: 0, TxBytes: 1 } as const;
+/** Cells of a port in `sums`, from PORT_SUMS * port: what a forwarder has done since they were last set to 0. */
+export const PortSum = {
+  RxFrames: 0,
+  RxBytes: 1,
+  TxFrames: 2,
+  TxBytes: 3,
+  /** Of those that came in, what the link has not counted: it was not asked. */
+  PumpedFrames: 4,
+  PumpedBytes: 5,
+  /** Of those that leave, what was sent already, and the link has not counted. */
+  SentFrames: 6,
+  SentBytes: 7,
+  /** Frames that came in from stations that could not be learned. */
+  NotLearned: 8,
+} as const;
 
 export class ForwardTable {
   readonly ports: number;
@@ -72,7 +89,7 @@ export class ForwardTable {
     this.lists = this.touched + ports;
     // Shared memory can be neither moved nor detached: native code keeps its address.
     this.words = new Int32Array(new SharedArrayBuffer(4 * (this.lists + ports)));
-    this.sums = new Float64Array(new SharedArrayBuffer(8 * (SUM_HEADER + PORT_SUMS * ports)));
+    this.sums = new Float64Array(new SharedArrayBuffer(8 * PORT_SUMS * ports));
   }
 }
 

@@ -10,6 +10,8 @@
 //
 // Frames start at offsets = 2 (mod 4), so that IP headers are 32-bit aligned behind 14 bytes of Ethernet.
 
+import type { Forwarder } from './forward-table.ts';
+
 /** Offsets and lengths of frames in one memory; a native batch has this shape. */
 export interface FrameSlots {
   readonly capacity: number;
@@ -17,7 +19,10 @@ export interface FrameSlots {
   readonly lens: Uint32Array;
 }
 
-/** Slots of a queue: `used[0]` are in use, from 0; `used[1]` are the bytes that the last send took. */
+/**
+ * Slots of a queue: `used[0]` are in use, from 0; `used[1]` are the bytes that the last send took; `used[2]` is the
+ * descriptor of a datagram socket, plus 1, to which a forwarder may send the queue by itself, or 0.
+ */
 export interface QueueSlots extends FrameSlots {
   readonly used: Uint32Array;
 }
@@ -43,6 +48,11 @@ export interface FrameSink {
   take?(batch: FrameSlots, start: number, count: number): number;
   /** Where frames may be put instead of calling `frame`; `flush` sends those, too. */
   readonly txQueue?: FrameQueue;
+  /**
+   * Of a link's `tx`: frames that come in by the link, all of them for `port`, may go through a forwarder without a call
+   * of the sink (null: no longer). Frames so forwarded are in the forwarder's sums, not yet in the link's counters.
+   */
+  pump?(forwarder: Forwarder | null, port: number): void;
 }
 
 /** Counters of one link, all since it was made. Frames dropped are in `drops` by reason. */

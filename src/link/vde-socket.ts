@@ -9,7 +9,8 @@
 // backlog is older than the queue, so nothing of the queue is sent past it.
 //
 // The queue may be filled from outside, too (`txQueue`): a switch puts the plain frames of a batch there. The sink of
-// incoming frames is asked for each batch how many it takes that way (`FrameSink.take`), and is handed the others.
+// incoming frames is asked for each batch how many it takes that way (`FrameSink.take`), and is handed the others. Or it is
+// not even asked (`pump`): then frames are received, forwarded and sent in native code, and we hear of what is left over.
 //
 //     frame() --> queue of offsets --flush--> sendmmsg --EAGAIN--> backlog ring --WRITABLE--> sendmmsg
 //
@@ -24,6 +25,7 @@
 // called back in the middle of a frame; frames are then counted as TxError without a system call.
 
 import { Drop, type DropCounters } from '../core/drop.ts';
+import type { Forwarder } from '../core/forward-table.ts';
 import {
   type FrameMemory,
   type FrameQueue,
@@ -47,6 +49,8 @@ import { FrameRing } from './frame-ring.ts';
 import { MAX_RX_FRAME, MIN_FRAME } from './limits.ts';
 
 const MAX_ROUNDS = 4;
+/** `ready` was called before anything was received. */
+const NOT_RECEIVED = 0;
 /** A sink that takes none of so many frames in turn is not asked for the rest of the batch. */
 const MAX_MISSES = 4;
 const QUEUE_FRAMES = 256;
@@ -124,11 +128,15 @@ export class VdeSocket implements FrameSink {
   /** Index into BACKLOG_SIZES of the next size. */
   private backlogSize = 0;
   private sink: FrameSink | null = null;
+  /** What may be sent to without asking here: our descriptor + 1 where it is a connected socket, else 0. */
+  private readonly direct: number;
+  private forwarder: Forwarder | null = null;
+  private port = 0;
   private poll: Poll | null = null;
   private events = 0;
   private gone = false;
   private closed = false;
-  private readonly readyBound: (events: number) => void;
+  private readonly readyBound: (events: number, count?: number, next?: number) => void;
 
   /** @param fd  connected datagram socket; the VdeSocket owns it from now on */
   constructor(fd: number, options: VdeSocketOptions) {
@@ -145,7 +153,9 @@ export class VdeSocket implements FrameSink {
     this.shared = shared(this.api, options.memory);
     this.queue = this.api.newBatch(options.memory.bytes, QUEUE_FRAMES);
     this.txQueue = { slots: this.queue, maxFrame: options.maxTxFrame };
-    this.readyBound = (events) => this.ready(events);
+    this.direct = this.io === this.api && this.onRefused === null ? fd + 1 : 0;
+    this.queue.used[2] = this.direct;
+    this.readyBound = (events, count, next) => this.ready(events, count ?? NOT_RECEIVED, next ?? 0);
     this.api.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, SNDBUF); // best effort: the system may grant less
   }
 
@@ -159,8 +169,22 @@ export class VdeSocket implements FrameSink {
 
   /** Directs incoming frames to `sink` and begins to receive. */
   attach(sink: FrameSink): void {
+    this.pump(null, 0);
     this.sink = sink;
     if (!this.closed && !this.gone) this.watch(this.events | READABLE);
+  }
+
+  /** As FrameSink has it. */
+  pump(forwarder: Forwarder | null, port: number): void {
+    if (this.direct === 0 || this.eof || (forwarder === this.forwarder && port === this.port)) return;
+    this.forwarder = forwarder;
+    this.port = port;
+    if (this.poll !== null) this.setPump(this.poll);
+  }
+
+  private setPump(poll: Poll): void {
+    const { rx } = this.shared;
+    this.api.pollForward(poll, this.forwarder, this.port, rx, this.memory.rxBase, RX_STRIDE, RX_SLOTS, MAX_RX_FRAME);
   }
 
   /** Stops or resumes receiving, from inside a sink too. */
@@ -173,7 +197,7 @@ export class VdeSocket implements FrameSink {
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    this.queue.used[0] = 0;
+    this.queue.used[0] = this.queue.used[2] = 0;
     this.dropBacklog(Drop.LinkDown);
     if (this.poll !== null) this.api.pollClose(this.poll);
     this.api.close(this.fd);
@@ -242,6 +266,7 @@ export class VdeSocket implements FrameSink {
         return;
       }
     }
+    this.queue.used[2] = this.direct;
     this.watch(this.events & ~WRITABLE);
     this.onRoom?.();
   }
@@ -280,6 +305,7 @@ export class VdeSocket implements FrameSink {
       return;
     }
     this.shared.queuedBytes += len;
+    this.queue.used[2] = 0; // nothing may overtake the backlog
   }
 
   /** Copies a frame behind the backlog, which is made or made larger when that is needed. False at its bound. */
@@ -313,25 +339,31 @@ export class VdeSocket implements FrameSink {
   private watch(events: number): void {
     if (this.closed || events === this.events) return;
     this.events = events;
-    if (this.poll === null) this.poll = this.api.poll(this.fd, events, this.readyBound);
-    else this.api.pollModify(this.poll, events);
+    if (this.poll !== null) {
+      this.api.pollModify(this.poll, events);
+      return;
+    }
+    this.poll = this.api.poll(this.fd, events, this.readyBound);
+    if (this.forwarder !== null) this.setPump(this.poll);
   }
 
-  private ready(events: number): void {
+  private ready(events: number, count: number, next: number): void {
     if ((events & WRITABLE) !== 0 && this.backlogged > 0) this.sendBacklog();
-    if ((events & READABLE) !== 0 && !this.gone && !this.closed) this.receive();
+    if ((events & READABLE) !== 0 && !this.gone && !this.closed) this.receive(count, next);
   }
 
-  private receive(): void {
+  /** @param received  frames in the receive slots, or -errno; those before `next` are done with */
+  private receive(received: number, next: number): void {
     const { rx } = this.shared;
     const { rxBase } = this.memory;
     for (let round = 0; round < MAX_ROUNDS; round++) {
-      const count = this.io.recv(this.fd, rx, rxBase, RX_STRIDE, RX_SLOTS);
+      const given = round === 0 && received !== NOT_RECEIVED;
+      const count = given ? received : this.io.recv(this.fd, rx, rxBase, RX_STRIDE, RX_SLOTS);
       const sink = this.sink;
       if (count < 0 && this.onRefused !== null) this.onRefused();
       else if (count < 0) this.lose();
       if (count <= 0 || sink === null) return;
-      for (let i = 0; i < count && !this.closed; i++) {
+      for (let i = given ? next : 0; i < count && !this.closed; i++) {
         const end = this.countRun(rx.lens, i, count);
         this.deliver(sink, rx, i, end);
         if (end === count || this.closed) break;
@@ -381,6 +413,7 @@ export class VdeSocket implements FrameSink {
   private lose(): void {
     if (this.gone) return;
     this.gone = true;
+    this.queue.used[2] = 0;
     this.watch(0);
     queueMicrotask(() => {
       if (!this.closed) this.onGone();

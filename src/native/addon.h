@@ -108,6 +108,29 @@ static inline bool get_cells(napi_env env, napi_value v, const char *what, size_
   return get_table(env, v, what, least, cells, &len);
 }
 
+// What a watch does by itself with what comes in: forward it by a table (forward.c).
+struct pump {
+  bool on;
+  uint32_t forwarder;
+  uint32_t port;
+  uint32_t batch;
+  size_t base;
+  size_t stride;
+  uint32_t max;
+  uint32_t longest;
+};
+
+// What a pump has left over: `count` is what a receive returned, frames or -errno, and `next` the first of these frames
+// that was not forwarded.
+struct pumped {
+  bool received;
+  int count;
+  uint32_t next;
+};
+
+// Receives and forwards; false: something is left for JavaScript to do. A handle scope must be open.
+bool pump(struct state *st, int fd, const struct pump *p, struct pumped *left);
+
 static inline napi_value number(napi_env env, int64_t n) {
   napi_value v;
   return napi_create_int64(env, n, &v) == napi_ok ? v : NULL;
@@ -177,6 +200,7 @@ static inline napi_value count_or_error(napi_env env, ssize_t rc) {
   X("tcpClose", fn_tcp_close)         \
   X("poll", fn_poll)                  \
   X("pollModify", fn_poll_modify)     \
+  X("pollForward", fn_poll_forward)   \
   X("pollRef", fn_poll_ref)           \
   X("pollUnref", fn_poll_unref)       \
   X("pollClose", fn_poll_close)

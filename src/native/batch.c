@@ -71,7 +71,7 @@ static bool is_resizable(napi_env env, napi_value buffer) {
 }
 
 // newBatch(memory, capacity, table, owner): table has 2 * capacity cells, with addresses (inet.c) ADDRESS_CELLS *
-// capacity more, and two in the end; the batch lives as long as owner.
+// capacity more, and three in the end; the batch lives as long as owner.
 napi_value fn_new_batch(napi_env env, napi_callback_info info) {
   ARGUMENTS(4);
   uint8_t *data;
@@ -91,8 +91,8 @@ napi_value fn_new_batch(napi_env env, napi_callback_info info) {
       napi_get_typedarray_info(env, argv[2], &type, &cells, (void **)&cells_data, &table, NULL) != napi_ok ||
       type != napi_uint32_array || napi_is_arraybuffer(env, table, &is) != napi_ok || is)
     return type_error(env, "table", "a Uint32Array on a SharedArrayBuffer");
-  bool addressed = cells == (2 + ADDRESS_CELLS) * (size_t)capacity + 2;
-  if (!addressed && cells != 2 * (size_t)capacity + 2) return range_error(env, "table", "has the wrong length");
+  bool addressed = cells == (2 + ADDRESS_CELLS) * (size_t)capacity + 3;
+  if (!addressed && cells != 2 * (size_t)capacity + 3) return range_error(env, "table", "has the wrong length");
   napi_valuetype owner;
   if (napi_typeof(env, argv[3], &owner) != napi_ok || owner != napi_object)
     return type_error(env, "owner", "an object");
@@ -104,8 +104,9 @@ napi_value fn_new_batch(napi_env env, napi_callback_info info) {
   b->offs = cells_data;
   b->lens = cells_data + capacity;
   b->addresses = addressed ? cells_data + 2 * (size_t)capacity : NULL;
-  b->used = cells_data + cells - 2;
-  b->sent = cells_data + cells - 1;
+  b->used = cells_data + cells - 3;
+  b->sent = cells_data + cells - 2;
+  b->direct = cells_data + cells - 1;
   if (napi_create_reference(env, slab, 1, &b->slab_ref) != napi_ok ||
       napi_create_reference(env, table, 1, &b->table_ref) != napi_ok ||
       napi_add_finalizer(env, argv[3], b, on_owner_gone, NULL, NULL) != napi_ok) {
@@ -116,6 +117,18 @@ napi_value fn_new_batch(napi_env env, napi_callback_info info) {
 }
 
 // ---- receiving
+
+static void lay_out(struct batch *b, size_t base, size_t stride, uint32_t max) {
+  if (b->rx_base != base || b->rx_stride != stride) {
+    b->rx_base = base;
+    b->rx_stride = stride;
+    b->rx_laid = 0;
+  }
+  for (; b->rx_laid < max; b->rx_laid++) {
+    b->rx_iov[b->rx_laid].iov_base = b->data + b->rx_base + b->rx_laid * b->rx_stride;
+    b->rx_iov[b->rx_laid].iov_len = b->rx_stride;
+  }
+}
 
 bool get_receive(napi_env env, napi_callback_info info, struct receive *r) {
   napi_value argv[5];
@@ -137,32 +150,31 @@ bool get_receive(napi_env env, napi_callback_info info, struct receive *r) {
   r->fd = (int)fd;
   r->max = (uint32_t)max;
   r->b = b;
-  if (b->rx_base != (size_t)base || b->rx_stride != (size_t)stride) {
-    b->rx_base = (size_t)base;
-    b->rx_stride = (size_t)stride;
-    b->rx_laid = 0;
-  }
-  for (; b->rx_laid < r->max; b->rx_laid++) {
-    b->rx_iov[b->rx_laid].iov_base = b->data + b->rx_base + b->rx_laid * b->rx_stride;
-    b->rx_iov[b->rx_laid].iov_len = b->rx_stride;
-  }
+  lay_out(b, (size_t)base, (size_t)stride, r->max);
   return true;
+}
+
+static int receive_laid(struct batch *b, int fd, uint32_t max) {
+  int n;
+  do n = recvmmsg(fd, b->rx_msg, max, MSG_DONTWAIT | MSG_TRUNC, NULL);
+  while (n < 0 && errno == EINTR);
+  for (int i = 0; i < n; i++) {
+    b->offs[i] = (uint32_t)(b->rx_base + (size_t)i * b->rx_stride);
+    b->lens[i] = b->rx_msg[i].msg_len;
+  }
+  return n;
+}
+
+int receive_datagrams(struct batch *b, int fd, size_t base, size_t stride, uint32_t max) {
+  lay_out(b, base, stride, max);
+  return receive_laid(b, fd, max);
 }
 
 napi_value fn_recv(napi_env env, napi_callback_info info) {
   struct receive r;
   if (!get_receive(env, info, &r)) return NULL;
   if (r.max == 0) return number(env, 0);
-  struct batch *b = r.b;
-  int n;
-  do n = recvmmsg(r.fd, b->rx_msg, r.max, MSG_DONTWAIT | MSG_TRUNC, NULL);
-  while (n < 0 && errno == EINTR);
-  if (n < 0) return count_or_error(env, n);
-  for (int i = 0; i < n; i++) {
-    b->offs[i] = (uint32_t)(b->rx_base + (size_t)i * b->rx_stride);
-    b->lens[i] = b->rx_msg[i].msg_len;
-  }
-  return number(env, n);
+  return count_or_error(env, receive_laid(r.b, r.fd, r.max));
 }
 
 napi_value fn_read_frames(napi_env env, napi_callback_info info) {
@@ -217,6 +229,27 @@ bool get_transmit(napi_env env, napi_callback_info info, struct transmit *t) {
   return true;
 }
 
+static int send_gathered(struct batch *b, int fd, uint32_t count) {
+  int n;
+  do n = sendmmsg(fd, b->tx_msg, count, MSG_DONTWAIT | MSG_NOSIGNAL);
+  while (n < 0 && errno == EINTR);
+  return n;
+}
+
+int send_datagrams(struct batch *b, int fd, uint32_t count) {
+  for (uint32_t i = 0; i < count; i++) {
+    uint64_t off = cell(&b->offs[i]);
+    uint64_t len = cell(&b->lens[i]);
+    if (off + len > b->size) {
+      errno = EFAULT;
+      return -1;
+    }
+    b->tx_iov[i].iov_base = b->data + off;
+    b->tx_iov[i].iov_len = len;
+  }
+  return send_gathered(b, fd, count);
+}
+
 napi_value sent_or_error(napi_env env, const struct transmit *t, ssize_t n) {
   size_t bytes = 0;
   for (ssize_t i = 0; i < n; i++) bytes += t->b->tx_iov[i].iov_len;
@@ -228,10 +261,7 @@ napi_value fn_send(napi_env env, napi_callback_info info) {
   struct transmit t;
   if (!get_transmit(env, info, &t)) return NULL;
   if (t.count == 0) return number(env, 0);
-  int n;
-  do n = sendmmsg(t.fd, t.b->tx_msg, t.count, MSG_DONTWAIT | MSG_NOSIGNAL);
-  while (n < 0 && errno == EINTR);
-  return sent_or_error(env, &t, n);
+  return sent_or_error(env, &t, send_gathered(t.b, t.fd, t.count));
 }
 
 napi_value fn_write_frames(napi_env env, napi_callback_info info) {

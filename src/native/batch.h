@@ -16,7 +16,8 @@ struct batch {
   uint32_t *lens;       // then as many lengths,
   uint32_t *addresses;  // then as many addresses, or NULL,
   uint32_t *used;       // then how many slots a queue has in use,
-  uint32_t *sent;       // and how many bytes the last send took
+  uint32_t *sent;       // how many bytes the last send took,
+  uint32_t *direct;     // and the descriptor that whoever fills the queue may send it to, plus 1, or 0
   napi_ref slab_ref;
   napi_ref table_ref;
   size_t rx_base;  // how rx_iov is laid out at present, for the first rx_laid slots
@@ -37,6 +38,13 @@ struct receive {
   uint32_t max;
   struct batch *b;
 };
+
+// Receives up to `max` frames from a datagram socket into slots `stride` bytes apart, which must lie in the memory of the
+// batch; how many, or -1 with errno set.
+int receive_datagrams(struct batch *b, int fd, size_t base, size_t stride, uint32_t max);
+
+// Sends the first `count` frames of a queue, all of which must lie in its memory; how many, or -1 with errno set.
+int send_datagrams(struct batch *b, int fd, uint32_t count);
 
 // The arguments (fd, batch, start, count) of a send, checked, with the frames gathered in tx_iov.
 struct transmit {

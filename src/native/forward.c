@@ -4,13 +4,20 @@
 // A frame is forwarded as a whole or not at all: everything is checked before the first queue is touched. Cells are
 // written by JavaScript: whatever is used as an index is read once and checked, so that a wrong table gives wrong
 // forwarding, never an access outside the memory that was registered.
+//
+// A pump is a watch that receives, forwards and sends by itself, as long as the table is valid (LIVE), all frames are
+// plain and the sockets take them: then JavaScript is not called. Whatever is left over, it is called for. What was done
+// is added up in the sums, where JavaScript fetches it.
 
 #include "batch.h"
 
-enum { HEADER_WORDS = 8, PORT_WORDS = 6, SUM_HEADER = 3, PORT_SUMS = 2 };
-enum { TICK, AGE_TICKS, FULL, TOUCHED, SEED_HI, SEED_LO };
+enum { HEADER_WORDS = 8, PORT_WORDS = 6, PORT_SUMS = 9 };
+enum { TICK, AGE_TICKS, FULL, TOUCHED, SEED_HI, SEED_LO, LIVE, FULL_PORT };
 enum { IN, OUT, QUEUE, MAX_FRAME, LIST, LIST_LENGTH };
-enum { RX_FRAMES, RX_BYTES, SUM_FULL };
+enum { RX_FRAMES, RX_BYTES, TX_FRAMES, TX_BYTES, PUMPED_FRAMES, PUMPED_BYTES, SENT_FRAMES, SENT_BYTES, NOT_LEARNED };
+
+#define TICK_MS 100   // of the station table
+#define MAX_ROUNDS 4  // batches of one wake-up
 
 // The station table (src/switch/fdb.ts).
 enum { ENTRY_WORDS = 4, MAX_PROBE = 128, STATIC = 0x7fffffff };
@@ -28,6 +35,9 @@ struct forwarder {
   double *sums;
   uint32_t *stations;
   uint32_t mask;
+  uint64_t tick_ns;  // when JavaScript last told the time; 0: never
+  uint32_t *filled;  // ports whose queues got frames while they were empty
+  uint32_t n_filled;
   napi_ref refs[3];
 };
 
@@ -38,6 +48,7 @@ static void forwarder_free(struct forwarder *f) {
   for (int i = 0; i < 3; i++)
     if (f->refs[i] != NULL) napi_delete_reference(st->env, f->refs[i]);
   table_remove(&st->forwarders, f->id);
+  free(f->filled);
   free(f);
   state_release(st);
 }
@@ -73,7 +84,7 @@ napi_value fn_new_forwarder(napi_env env, napi_callback_info info) {
       !get_shared(env, argv[3], "stations", napi_int32_array, &n_stations, &stations, &buffers[2]))
     return NULL;
   if (n_words != HEADER_WORDS + (PORT_WORDS + 2) * (size_t)ports) return range_error(env, "words", "has a wrong length");
-  if (n_sums != SUM_HEADER + PORT_SUMS * (size_t)ports) return range_error(env, "sums", "has a wrong length");
+  if (n_sums != PORT_SUMS * (size_t)ports) return range_error(env, "sums", "has a wrong length");
   size_t entries = n_stations / ENTRY_WORDS;
   if (n_stations % ENTRY_WORDS != 0 || entries == 0 || entries > 1u << 24 || (entries & (entries - 1)) != 0)
     return range_error(env, "stations", "must have a power of two of entries");
@@ -90,7 +101,9 @@ napi_value fn_new_forwarder(napi_env env, napi_callback_info info) {
   f->sums = sums;
   f->stations = stations;
   f->mask = (uint32_t)entries - 1;
-  if (!table_add(&st->forwarders, f, &f->id)) {
+  f->filled = calloc(ports, sizeof(*f->filled));
+  if (f->filled == NULL || !table_add(&st->forwarders, f, &f->id)) {
+    free(f->filled);
     free(f);
     return out_of_memory(env);
   }
@@ -138,6 +151,8 @@ struct run {
   const struct batch *from;
   uint32_t port;
   uint32_t vlan;
+  uint32_t tick;
+  bool full;  // sources that are not known cannot be learned
 };
 
 static inline uint32_t *port_words(const struct forwarder *f, uint32_t port) {
@@ -155,6 +170,18 @@ static inline struct batch *queue_of(const struct run *r, uint32_t to, uint32_t 
   return cell(queue->used) < queue->capacity ? queue : NULL;
 }
 
+// The sums of a port to which something is to be added.
+static inline double *sums_of(struct forwarder *f, uint32_t port) {
+  double *sums = f->sums + PORT_SUMS * (size_t)port;
+  // The first frame since the sums were set to 0 tells that the port is to be listed.
+  uint32_t touched = cell(&f->words[TOUCHED]);
+  if (sums[RX_FRAMES] == 0 && sums[TX_FRAMES] == 0 && touched < f->ports) {
+    f->words[HEADER_WORDS + PORT_WORDS * (size_t)f->ports + touched] = port;
+    f->words[TOUCHED] = touched + 1;
+  }
+  return sums;
+}
+
 static inline void put(const struct run *r, uint32_t to, struct batch *queue, uint32_t off, uint32_t len) {
   struct forwarder *f = r->f;
   uint32_t at = cell(queue->used);
@@ -162,15 +189,10 @@ static inline void put(const struct run *r, uint32_t to, struct batch *queue, ui
   queue->offs[at] = off;
   queue->lens[at] = len;
   *queue->used = at + 1;
-  double *sums = f->sums + SUM_HEADER + PORT_SUMS * (size_t)to;
-  // The first frame since the sums were set to 0 tells that the port is to be listed.
-  uint32_t touched = cell(&f->words[TOUCHED]);
-  if (sums[0] == 0 && touched < f->ports) {
-    f->words[HEADER_WORDS + PORT_WORDS * (size_t)f->ports + touched] = to;
-    f->words[TOUCHED] = touched + 1;
-  }
-  sums[0] += 1;
-  sums[1] += len;
+  if (at == 0 && f->n_filled < f->ports) f->filled[f->n_filled++] = to;
+  double *sums = sums_of(f, to);
+  sums[TX_FRAMES] += 1;
+  sums[TX_BYTES] += len;
 }
 
 static bool flood(const struct run *r, uint32_t off, uint32_t len) {
@@ -197,9 +219,9 @@ static bool forward(const struct run *r, uint32_t off, uint32_t len, uint32_t *f
   const uint8_t *source = frame + 6;
   if ((source[0] & 1) != 0 || (source[0] << 8 | source[1] | be32(source + 2)) == 0) return false;
   if ((frame[12] << 8 | frame[13]) == TYPE_VLAN) return false;
-  uint32_t tick = f->words[TICK];
+  uint32_t tick = r->tick;
   uint32_t *entry = find_station(f, r->vlan, source);
-  if (entry == NULL ? f->words[FULL] == 0 : entry[PORT_PLUS_1] != r->port + 1) return false;
+  if (entry == NULL ? !r->full : entry[PORT_PLUS_1] != r->port + 1) return false;
   bool done;
   const uint32_t *to = (frame[0] & 1) != 0 ? NULL : find_station(f, r->vlan, frame);
   if (to == NULL) {
@@ -217,6 +239,26 @@ static bool forward(const struct run *r, uint32_t off, uint32_t len, uint32_t *f
   return true;
 }
 
+// Forwards the frames `start` to `count - 1` of a batch until one is not plain; its number, or `count`.
+static uint32_t forward_batch(const struct run *r, uint32_t start, uint32_t count, uint32_t longest, double *bytes) {
+  uint32_t full = 0;
+  const struct batch *b = r->from;
+  uint32_t i = start;
+  for (; i < count; i++) {
+    uint32_t off = cell(&b->offs[i]);
+    uint32_t len = cell(&b->lens[i]);
+    if (len < HEADER_LEN || len > longest || (uint64_t)off + len > b->size || !forward(r, off, len, &full)) break;
+    *bytes += len;
+  }
+  if (i > start) {
+    double *sums = sums_of(r->f, r->port);
+    sums[RX_FRAMES] += i - start;
+    sums[RX_BYTES] += *bytes;
+    sums[NOT_LEARNED] += full;
+  }
+  return i;
+}
+
 // forward(forwarder, port, batch, start, count): number of the first frame that is not plain, or count.
 napi_value fn_forward(napi_env env, napi_callback_info info) {
   ARGUMENTS(5);
@@ -229,19 +271,87 @@ napi_value fn_forward(napi_env env, napi_callback_info info) {
   if (b == NULL) return NULL;
   INTEGER(uint32_t, start, 3, 0, b->capacity);
   INTEGER(uint32_t, count, 4, 0, b->capacity);
-  struct run r = {.f = f, .from = b, .port = port, .vlan = port_words(f, port)[IN]};
+  struct run r = {.f = f,
+                  .from = b,
+                  .port = port,
+                  .vlan = port_words(f, port)[IN],
+                  .tick = f->words[TICK],
+                  .full = f->words[FULL] != 0};
+  // Read behind the time that JavaScript told: a pump's time is never ahead of it.
+  f->tick_ns = uv_hrtime();
   if (r.vlan == UINT32_MAX) return number(env, start);
-  uint32_t full = 0;
+  f->n_filled = 0;
   double bytes = 0;
-  uint32_t i = start;
-  for (; i < count; i++) {
-    uint32_t off = cell(&b->offs[i]);
-    uint32_t len = cell(&b->lens[i]);
-    if (len < HEADER_LEN || (uint64_t)off + len > b->size || !forward(&r, off, len, &full)) break;
-    bytes += len;
+  return number(env, forward_batch(&r, start, count, UINT32_MAX, &bytes));
+}
+
+// ---- pumps
+
+// Sends a queue; false: frames are left in it, or may not be sent from here.
+static bool send_queue(struct forwarder *f, uint32_t port) {
+  struct batch *q = table_get(&f->state->batches, port_words(f, port)[QUEUE]);
+  if (q == NULL) return false;
+  uint32_t used = cell(q->used);
+  uint32_t direct = cell(q->direct);
+  if (used > q->capacity || direct == 0) return false;
+  int n = send_datagrams(q, (int)(direct - 1), used);
+  uint32_t sent = n > 0 ? (uint32_t)n : 0;
+  double bytes = 0;
+  for (uint32_t i = 0; i < sent; i++) bytes += q->tx_iov[i].iov_len;
+  if (sent > 0) {
+    double *sums = sums_of(f, port);
+    sums[SENT_FRAMES] += sent;
+    sums[SENT_BYTES] += bytes;
   }
-  f->sums[RX_FRAMES] += i > start ? i - start : 0;
-  f->sums[RX_BYTES] += bytes;
-  f->sums[SUM_FULL] += full;
-  return number(env, i);
+  memmove(q->offs, q->offs + sent, (used - sent) * sizeof(*q->offs));
+  memmove(q->lens, q->lens + sent, (used - sent) * sizeof(*q->lens));
+  *q->used = used - sent;
+  return sent == used;
+}
+
+static bool send_filled(struct forwarder *f) {
+  bool all = true;
+  for (uint32_t i = 0; i < f->n_filled; i++) all = send_queue(f, f->filled[i]) && all;
+  return all;
+}
+
+// The memory of a batch is still there: it is not, when its buffer was transferred.
+static bool is_there(const struct batch *b) {
+  napi_value slab;
+  bool gone = true;
+  return napi_get_reference_value(b->state->env, b->slab_ref, &slab) == napi_ok && slab != NULL &&
+         napi_is_detached_arraybuffer(b->state->env, slab, &gone) == napi_ok && !gone;
+}
+
+bool pump(struct state *st, int fd, const struct pump *p, struct pumped *left) {
+  struct forwarder *f = table_get(&st->forwarders, p->forwarder);
+  struct batch *b = table_get(&st->batches, p->batch);
+  if (f == NULL || b == NULL || p->port >= f->ports || f->words[LIVE] != 1 || f->tick_ns == 0) return false;
+  if (p->max > b->capacity || (uint64_t)p->base + (uint64_t)p->stride * p->max > b->size || !is_there(b)) return false;
+  uint64_t ns = uv_now(st->loop) * 1000000;
+  uint32_t passed = ns > f->tick_ns ? (uint32_t)((ns - f->tick_ns) / (TICK_MS * 1000000ull)) : 0;
+  struct run r = {.f = f,
+                  .from = b,
+                  .port = p->port,
+                  .vlan = port_words(f, p->port)[IN],
+                  .tick = f->words[TICK] + passed,
+                  .full = f->words[FULL_PORT] == p->port};
+  if (r.vlan == UINT32_MAX) return false;
+  for (int round = 0; round < MAX_ROUNDS; round++) {
+    int n = receive_datagrams(b, fd, p->base, p->stride, p->max);
+    if (n < 0 && errno == EAGAIN) return true;
+    *left = (struct pumped){.received = true, .count = n < 0 ? -errno : n};
+    if (n < 0) return false;
+    double bytes = 0;
+    f->n_filled = 0;
+    left->next = forward_batch(&r, 0, (uint32_t)n, p->longest, &bytes);
+    if (left->next > 0) {
+      double *sums = sums_of(f, p->port);
+      sums[PUMPED_FRAMES] += left->next;
+      sums[PUMPED_BYTES] += bytes;
+    }
+    if (left->next < (uint32_t)n || !send_filled(f)) return false;
+    if ((uint32_t)n < p->max) return true;
+  }
+  return true;
 }

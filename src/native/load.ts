@@ -7,7 +7,10 @@ import { arch, platform } from 'node:process';
 import { fileURLToPath } from 'node:url';
 
 /** Must equal ABI in addon.c; a binary of another one is refused. */
-const ABI = 6;
+const ABI = 7;
+
+/** Called by a watch: see NativeApi.poll and NativeApi.pollForward. */
+export type Ready = (events: number, count?: number, next?: number) => void;
 
 /** What addon.c exports. Batches and watches are ids here; native.ts gives them objects. */
 export interface Addon {
@@ -71,8 +74,18 @@ export interface Addon {
   tcpWrite(fd: number, pieces: readonly Uint8Array[], count: number, off: number, len: number): number;
   tcpEnd(fd: number): number;
   tcpClose(fd: number, reset: boolean): number;
-  poll(fd: number, events: number, ready: (events: number) => void): number;
+  poll(fd: number, events: number, ready: Ready): number;
   pollModify(watch: number, events: number): number;
+  pollForward(
+    watch: number,
+    forwarder: number,
+    port: number,
+    batch: number,
+    base: number,
+    stride: number,
+    max: number,
+    longest: number,
+  ): void;
   pollRef(watch: number): void;
   pollUnref(watch: number): void;
   pollClose(watch: number): void;

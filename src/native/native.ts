@@ -11,7 +11,7 @@ import { VdeError } from '../core/errors.ts';
 import type { Forwarder, ForwardTable } from '../core/forward-table.ts';
 import type { FrameSlots, QueueSlots } from '../core/frame.ts';
 import { systemError } from './errno.ts';
-import { type Addon, type Loaded, load } from './load.ts';
+import { type Addon, type Loaded, load, type Ready } from './load.ts';
 
 /** Frames of one receive or send call: offsets into the memory the batch was made for, and lengths. */
 export type Batch = QueueSlots;
@@ -238,9 +238,27 @@ export interface NativeApi {
    * close the watch, else it is told again. The watch keeps the process alive unless paused or unreferenced.
    * Throws an Error with code EBADF, EPERM (a regular file) or EEXIST (somebody watches the descriptor already).
    */
-  poll(fd: number, events: number, ready: (events: number) => void): Poll;
+  poll(fd: number, events: number, ready: Ready): Poll;
   /** Changes the events; 0 pauses. Without effect on a closed watch. */
   pollModify(poll: Poll, events: number): void;
+  /**
+   * Frames of a datagram socket are received (as `recv` does), forwarded and sent without a call of `ready`, as far as
+   * the forwarder's table allows it (core/forward-table.ts); null ends that. When something is left over, `ready` gets two
+   * more arguments: what a receive into the batch returned, frames or -errno, and the number of the first of these frames
+   * that was not forwarded; those before it are in their queues, or sent. The caller keeps batch and forwarder alive.
+   *
+   * @param longest  frames of more bytes are left over
+   */
+  pollForward(
+    poll: Poll,
+    forwarder: Forwarder | null,
+    port: number,
+    batch: Batch,
+    base: number,
+    stride: number,
+    max: number,
+    longest: number,
+  ): void;
   /** Keeps the process alive again. */
   pollRef(poll: Poll): void;
   /** Lets the process end while the watch is active. */
@@ -320,14 +338,14 @@ class SlabBatch implements AddressedBatch {
     if (!(Number.isInteger(capacity) && capacity >= 1 && capacity <= MAX_BATCH))
       throw new RangeError(`capacity must be 1 to ${MAX_BATCH}`);
     // Shared memory cannot be detached, so the addon may keep its address.
-    const cells = capacity * (addressed ? 2 + ADDRESS_CELLS : 2) + 2;
+    const cells = capacity * (addressed ? 2 + ADDRESS_CELLS : 2) + 3;
     const table = new Uint32Array(new SharedArrayBuffer(cells * Uint32Array.BYTES_PER_ELEMENT));
     this.capacity = capacity;
     this.offs = table.subarray(0, capacity);
     this.lens = table.subarray(capacity, 2 * capacity);
     const { BYTES_PER_ELEMENT } = Uint32Array;
-    this.addresses = new Int32Array(table.buffer, 2 * capacity * BYTES_PER_ELEMENT, cells - 2 - 2 * capacity);
-    this.used = table.subarray(cells - 2);
+    this.addresses = new Int32Array(table.buffer, 2 * capacity * BYTES_PER_ELEMENT, cells - 3 - 2 * capacity);
+    this.used = table.subarray(cells - 3);
     this.#id = addon.newBatch(memory, capacity, table, this);
     this.#memory = new Uint8Array(memory.buffer, memory.byteOffset, memory.byteLength);
   }
@@ -354,6 +372,10 @@ class TableForwarder implements Forwarder {
     this.#id = addon.newForwarder(table.ports, table.words, table.sums, stations, this);
   }
 
+  static id(forwarder: Forwarder): number {
+    return (forwarder as TableForwarder).#id;
+  }
+
   idOf(slots: FrameSlots): number {
     return SlabBatch.idOf(slots);
   }
@@ -369,7 +391,7 @@ class Watch implements Poll {
   readonly fd: number;
   #id: number;
 
-  constructor(addon: Addon, fd: number, events: number, ready: (events: number) => void) {
+  constructor(addon: Addon, fd: number, events: number, ready: Ready) {
     this.fd = fd;
     this.#id = addon.poll(fd, events, ready);
     if (this.#id < 0) throw systemError(this.#id, 'poll', `of descriptor ${fd}`);
@@ -380,6 +402,11 @@ class Watch implements Poll {
     if (id === CLOSED) return;
     const status = addon.pollModify(id, events);
     if (status < 0) throw systemError(status, 'poll', `of descriptor ${poll.fd}`);
+  }
+
+  /** The id for the addon, or -1 when the watch is closed. */
+  static id(poll: Poll): number {
+    return (poll as Watch).#id;
   }
 
   static ref(addon: Addon, poll: Poll): void {
@@ -458,6 +485,11 @@ const faceOf = (addon: Addon): NativeApi => ({
 
   poll: (fd, events, ready) => new Watch(addon, fd, events, ready),
   pollModify: (poll, events) => Watch.modify(addon, poll, events),
+  pollForward: (poll, forwarder, port, batch, base, stride, max, longest) => {
+    const id = Watch.id(poll);
+    const to = forwarder === null ? -1 : TableForwarder.id(forwarder);
+    if (id !== CLOSED) addon.pollForward(id, to, port, SlabBatch.id(batch), base, stride, max, longest);
+  },
   pollRef: (poll) => Watch.ref(addon, poll),
   pollUnref: (poll) => Watch.unref(addon, poll),
   pollClose: (poll) => Watch.close(addon, poll),

@@ -10,7 +10,9 @@ struct watch {
   uv_poll_t handle;
   struct state *state;
   uint32_t id;
+  int fd;
   int events;
+  struct pump pump;
   napi_ref ready;
   napi_async_context context;
 };
@@ -53,13 +55,15 @@ void watches_end(struct state *st) {
   if (st->open_watches == 0) napi_remove_async_cleanup_hook(st->exit_hook);
 }
 
-static void call_ready(struct watch *w, napi_env env, int events) {
-  napi_value ready, global, argument, error;
+static void call_ready(struct watch *w, napi_env env, int events, const struct pumped *left) {
+  napi_value ready, global, error, arguments[3];
+  size_t count = left->received ? 3 : 1;
   if (napi_get_reference_value(env, w->ready, &ready) != napi_ok || napi_get_global(env, &global) != napi_ok ||
-      (argument = number(env, events)) == NULL)
+      (arguments[0] = number(env, events)) == NULL || (arguments[1] = number(env, left->count)) == NULL ||
+      (arguments[2] = number(env, left->next)) == NULL)
     return;
   // `w` must not be used after the call: JavaScript may have closed it.
-  if (napi_make_callback(env, w->context, global, ready, 1, &argument, NULL) == napi_pending_exception &&
+  if (napi_make_callback(env, w->context, global, ready, count, arguments, NULL) == napi_pending_exception &&
       napi_get_and_clear_last_exception(env, &error) == napi_ok)
     napi_fatal_exception(env, error);
 }
@@ -73,7 +77,9 @@ static void on_ready(uv_poll_t *handle, int status, int events) {
   }
   napi_handle_scope scope;
   if (napi_open_handle_scope(env, &scope) != napi_ok) return;
-  call_ready(w, env, events);
+  struct pumped left = {.received = false};
+  bool done = w->pump.on && events == UV_READABLE && pump(w->state, w->fd, &w->pump, &left);
+  if (!done) call_ready(w, env, events, &left);
   napi_close_handle_scope(env, scope);
 }
 
@@ -106,6 +112,7 @@ napi_value fn_poll(napi_env env, napi_callback_info info) {
   struct watch *w = calloc(1, sizeof(*w));
   if (w == NULL) return out_of_memory(env);
   w->state = st;
+  w->fd = fd;
   if (!watch_prepare(env, w, argv[2])) {
     free(w);
     return out_of_memory(env);
@@ -135,6 +142,30 @@ napi_value fn_poll_modify(napi_env env, napi_callback_info info) {
   if (w == NULL) return NULL;
   INTEGER(int, events, 1, 0, MAX_EVENTS);
   return number(env, watch_set(w, events));
+}
+
+// pollForward(watch, forwarder, port, batch, base, stride, max, longest): what comes in goes through a forwarder, -1: no
+// longer. Ids and numbers are looked at each time they are used (forward.c).
+napi_value fn_poll_forward(napi_env env, napi_callback_info info) {
+  ARGUMENTS(8);
+  struct watch *w = get_watch(env, st, argv[0]);
+  if (w == NULL) return NULL;
+  INTEGER(int64_t, forwarder, 1, -1, UINT32_MAX);
+  INTEGER(uint32_t, port, 2, 0, UINT32_MAX);
+  INTEGER(uint32_t, batch, 3, 0, UINT32_MAX);
+  INTEGER(size_t, base, 4, 0, UINT32_MAX);
+  INTEGER(size_t, stride, 5, 1, UINT32_MAX);
+  INTEGER(uint32_t, max, 6, 1, UINT32_MAX);
+  INTEGER(uint32_t, longest, 7, 0, UINT32_MAX);
+  w->pump = (struct pump){.on = forwarder >= 0,
+                          .forwarder = (uint32_t)forwarder,
+                          .port = port,
+                          .batch = batch,
+                          .base = base,
+                          .stride = stride,
+                          .max = max,
+                          .longest = longest};
+  return NULL;
 }
 
 napi_value fn_poll_ref(napi_env env, napi_callback_info info) {

@@ -3,8 +3,10 @@
 // The table is a function of ports, VLANs, their states and the links plugged in. Whatever changes one of those says so
 // (`changed`), and the table is made anew before the next batch. Stations are read and refreshed where they are.
 //
-// What the forwarder did is counted by itself, and added to the counters of the ports here, once for a batch: each
-// frame that it forwards counts as if `Forwarding.input` had seen it.
+// What the forwarder did is counted by itself, and added to the counters of ports and links here (`settle`), when a
+// wake-up ends or somebody looks: each frame that it forwards counts as if `Forwarding.input` had seen it.
+//
+// The links of plain ports are told to hand their frames to the forwarder without asking (`FrameSink.pump`).
 
 import { Drop } from '../core/drop.ts';
 import {
@@ -17,8 +19,6 @@ import {
   PORT_WORDS,
   PortSum,
   PortWord,
-  SUM_HEADER,
-  Sum,
 } from '../core/forward-table.ts';
 import type { FrameQueue, FrameSlots } from '../core/frame.ts';
 import type { Fdb } from './fdb.ts';
@@ -44,53 +44,67 @@ export class FastPath {
     this.vlans = vlans;
     this.mark = mark;
     vlans.onChange = () => this.changed();
+    fdb.onSettings = () => this.changed();
+    fdb.onRoom = () => {
+      this.table.words[Header.FullPort] = -1;
+    };
   }
 
   /** What the table says may not be so any more. */
   changed(): void {
     this.stale = true;
+    this.table.words[Header.Live] = 0;
   }
 
   /** Frames of a port, as FrameSink.take has it; `tick` is the present time of the station table. */
   take(port: Port, batch: FrameSlots, start: number, count: number, tick: number): number {
-    if (this.stale || this.stations !== this.fdb.cells) this.renew();
+    if (this.stale) this.renew();
     const { number } = port;
     const { words } = this.table;
     if (number >= this.table.ports || words[HEADER_WORDS + PORT_WORDS * number + PortWord.In]! < 0) return start;
     words[Header.Tick] = tick;
-    words[Header.AgeTicks] = this.fdb.ageTicks;
-    words[Header.Full] = this.fdb.isFull(number) ? 1 : 0;
-    const end = this.forwarder!.forward(number, batch, start, count);
-    if (end > start) this.settle(port);
-    return end;
+    const full = this.fdb.isFull(number);
+    words[Header.Full] = full ? 1 : 0;
+    if (full) words[Header.FullPort] = number;
+    return this.forwarder!.forward(number, batch, start, count);
   }
 
-  /** Adds up what was done, and forgets it. */
-  private settle({ counters, drops }: Port): void {
-    const { words, sums, touched } = this.table;
-    counters.rxFrames += sums[Sum.RxFrames]!;
-    counters.rxBytes += sums[Sum.RxBytes]!;
-    drops[Drop.FdbFull]! += sums[Sum.Full]!;
-    sums[Sum.RxFrames] = sums[Sum.RxBytes] = sums[Sum.Full] = 0;
+  /** Adds what was done to the counters, and has the endpoints flushed whose queues hold frames. */
+  settle(): void {
+    const { words, touched } = this.table;
     const count = words[Header.Touched]!;
+    if (count === 0) return;
     words[Header.Touched] = 0;
-    for (let i = 0; i < count; i++) {
-      const number = words[touched + i]!;
-      const at = SUM_HEADER + PORT_SUMS * number;
-      const to = this.ports[number]!;
-      to.counters.txFrames += sums[at + PortSum.TxFrames]!;
-      to.counters.txBytes += sums[at + PortSum.TxBytes]!;
-      sums[at + PortSum.TxFrames] = sums[at + PortSum.TxBytes] = 0;
-      this.mark(to.endpoints[0]!);
+    for (let i = 0; i < count; i++) this.settlePort(this.ports[words[touched + i]!]!);
+  }
+
+  private settlePort({ number, counters, drops, endpoints }: Port): void {
+    const { sums } = this.table;
+    const at = PORT_SUMS * number;
+    counters.rxFrames += sums[at + PortSum.RxFrames]!;
+    counters.rxBytes += sums[at + PortSum.RxBytes]!;
+    counters.txFrames += sums[at + PortSum.TxFrames]!;
+    counters.txBytes += sums[at + PortSum.TxBytes]!;
+    drops[Drop.FdbFull]! += sums[at + PortSum.NotLearned]!;
+    const endpoint = endpoints[0];
+    if (endpoint !== undefined) {
+      const { stats, tx } = endpoint.link;
+      stats.rxFrames += sums[at + PortSum.PumpedFrames]!;
+      stats.rxBytes += sums[at + PortSum.PumpedBytes]!;
+      stats.txFrames += sums[at + PortSum.SentFrames]!;
+      stats.txBytes += sums[at + PortSum.SentBytes]!;
+      if (tx.txQueue !== undefined && tx.txQueue.slots.used[0]! > 0) this.mark(endpoint);
     }
+    sums.fill(0, at, at + PORT_SUMS);
   }
 
   private renew(): void {
+    this.settle();
     const vlans = this.vlans.list();
     let ports = 1;
     for (const { flood } of vlans) for (const { port } of flood) ports = Math.max(ports, port.number + 1);
     if (this.forwarder === null || ports > this.table.ports || this.stations !== this.fdb.cells) {
-      if (ports > this.table.ports) this.table = new ForwardTable(ports);
+      this.table = new ForwardTable(Math.max(ports, this.table.ports));
       this.stations = this.fdb.cells;
       this.forwarder = this.make(this.table, this.stations);
       this.table.words[Header.SeedHi] = this.fdb.seedHi;
@@ -99,7 +113,16 @@ export class FastPath {
     this.table.words.fill(-1, HEADER_WORDS);
     let at = this.table.lists;
     for (const vlan of vlans) at = this.describe(vlan, at);
+    this.table.words[Header.AgeTicks] = this.fdb.ageTicks;
+    this.table.words[Header.FullPort] = -1;
+    this.table.words[Header.Live] = 1;
     this.stale = false;
+  }
+
+  /** What comes in by an endpoint's link goes through the forwarder, as its port stands, or is asked about here. */
+  private pump({ link }: Endpoint, port: Port): void {
+    const alone = port.endpoints.length === 1 && port.screens === 0;
+    link.tx.pump?.(alone ? this.forwarder : null, port.number);
   }
 
   /** Writes the ports of a VLAN, and their list from `start`; where the next list begins. */
@@ -113,6 +136,7 @@ export class FastPath {
       const queue = queueOf(port);
       const id = queue === null ? -1 : this.forwarder!.idOf(queue.slots);
       this.ports[port.number] = port;
+      for (const endpoint of port.endpoints) this.pump(endpoint, port);
       words[end++] = port.number;
       if (port.screens === 0) words[w + PortWord.In] = vlan.id;
       if (id < 0) {

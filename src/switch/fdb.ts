@@ -78,6 +78,10 @@ export class Fdb {
   movedFrom = -1;
   /** Hears of each entry that ceases to be; not of those that move. */
   onRemove: FdbRemoval | null = null;
+  /** Told when the table is another one, or the age limit. */
+  onSettings: (() => void) | null = null;
+  /** Told when a port that was full may not be so any more. */
+  onRoom: (() => void) | null = null;
   private table: Int32Array;
   private mask: number;
   /** Seeds of the hash. */
@@ -121,6 +125,7 @@ export class Fdb {
     this.table = newTable(slots);
     this.mask = slots - 1;
     this.cursor = 0;
+    this.onSettings?.();
   }
 
   /** Ports are numbered 0 to ports - 1 from now on; those that go must have no stations. */
@@ -131,6 +136,7 @@ export class Fdb {
     share.set(this.share.subarray(0, ports));
     this.perPort = perPort;
     this.share = share;
+    this.onRoom?.();
   }
 
   /** The table itself: another one after `resize`. */
@@ -160,6 +166,7 @@ export class Fdb {
 
   setAge(seconds: number): void {
     this.ageTicks = Math.round((seconds * 1000) / FDB_TICK_MS);
+    this.onSettings?.();
   }
 
   setMinPersistence(seconds: number): void {
@@ -169,6 +176,7 @@ export class Fdb {
   /** Lets one port own up to `entries` entries: uplinks and trunks have many stations behind them. */
   setShare(port: number, entries: number): void {
     this.share[port] = entries;
+    this.onRoom?.();
   }
 
   private home(hi: number, lo: number): number {
@@ -217,6 +225,7 @@ export class Fdb {
         if (this.perPort[port]! >= this.share[port]!) return Learn.Full;
         this.movedFrom = table[w + 2]! - 1;
         this.perPort[this.movedFrom]!--;
+        this.onRoom?.();
         this.perPort[port]!++;
         table[w + 2] = port + 1;
         table[w + 3] = tick;
@@ -262,6 +271,7 @@ export class Fdb {
     if (this.table[w + 2] !== 0) this.perPort[this.table[w + 2]! - 1]!--;
     else if (this.entries >= this.maxEntries) return false;
     else this.entries++;
+    this.onRoom?.();
     this.table[w] = hi;
     this.table[w + 1] = lo;
     this.table[w + 2] = port + 1;
@@ -328,6 +338,7 @@ export class Fdb {
     const mask = this.mask;
     this.perPort[table[w + 2]! - 1]!--;
     this.entries--;
+    this.onRoom?.();
     if (this.onRemove !== null)
       this.onRemove(table[w]! >>> 16, table[w]! & 0xffff, table[w + 1]! >>> 0, table[w + 2]! - 1);
     let hole = w / WORDS;

@@ -98,6 +98,11 @@ export class Forwarding implements Ingress {
     this.fast?.changed();
   }
 
+  /** Brings the counters of ports and their links up to date. */
+  settle(): void {
+    this.fast?.settle();
+  }
+
   /** Frames of an endpoint of `port`, as FrameSink.take has it. */
   take(port: Port, batch: FrameSlots, start: number, count: number): number {
     const { fast } = this;
@@ -328,6 +333,7 @@ export class Forwarding implements Ingress {
   /** Ends a wake-up: flushes the links that were handed frames, and those that get some meanwhile. */
   flush(): void {
     this.tick = -1;
+    this.settle();
     while (this.dirtyCount > 0) {
       const endpoint = this.dirty[--this.dirtyCount]!;
       endpoint.dirty = false;

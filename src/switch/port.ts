@@ -127,5 +127,6 @@ export class Endpoint implements FrameSink {
   /** Frames that still come from the link go nowhere. */
   detach(): void {
     this.ingress = null;
+    this.link.tx.pump?.(null, 0);
   }
 }

@@ -117,13 +117,15 @@ export class Switch {
     return this.admin.numPorts;
   }
 
-  /** Ports that exist, by number. */
+  /** Ports that exist, by number. Their counters, and those of their links, are true when this returns. */
   ports(): Port[] {
+    this.forwarding.settle();
     return this.admin.list();
   }
 
   /** The port of a number, or null when it does not exist. */
   port(number: number): Port | null {
+    this.forwarding.settle();
     return this.admin.get(number);
   }
 
@@ -161,6 +163,7 @@ export class Switch {
     const port = endpoint.port;
     const at = port.endpoints.indexOf(endpoint);
     if (at < 0) return;
+    this.forwarding.settle();
     endpoint.detach();
     port.endpoints.splice(at, 1);
     this.forwarding.changed();

@@ -3,6 +3,7 @@ import { createServer, type Socket } from 'node:net';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
+import { ForwardTable, Header } from '../../src/core/forward-table.ts';
 import {
   AF_INET,
   AF_UNIX,
@@ -251,4 +252,47 @@ test('what a callback throws ends a process that does not catch it, with the sta
   const { code, stderr } = await child('callback-throws-fatally');
   t.is(code, 1);
   t.regex(stderr, /Error: thrown by a callback\n\s+at .*children\.ts/);
+});
+
+test('a watch that forwards: what reaches beyond the memory, and memory that was transferred, is left to the callback', async (t) => {
+  const { a, b } = pair(t);
+  const batch = api.newBatch(new Uint8Array(2 * STRIDE), 2);
+  const table = new ForwardTable(2);
+  const stations = new Int32Array(new SharedArrayBuffer(4 * 4 * 64));
+  const forwarder = api.newForwarder(table, stations);
+  // A table of nonsense: one VLAN, flooded to queues that are none and lists that are nowhere.
+  table.words.fill(0);
+  table.words[Header.Live] = 1;
+  forwarder.forward(0, batch, 0, 0);
+  const slots = [
+    { port: 0, base: 0, max: 2, received: true },
+    { port: 0, base: 0, max: 3, received: false },
+    { port: 0, base: STRIDE, max: 2, received: false },
+    { port: 2, base: 0, max: 2, received: false },
+  ];
+  for (const { port, base, max, received } of slots) {
+    batch.lens[0] = 60;
+    t.is(api.send(a, batch, 0, 1), 1);
+    const told = await new Promise<(number | undefined)[]>((resolve) => {
+      const poll = api.poll(b, READABLE, (...of) => {
+        api.pollClose(poll);
+        resolve(of);
+      });
+      api.pollForward(poll, forwarder, port, batch, base, STRIDE, max, 1514);
+    });
+    t.deepEqual(told, received ? [READABLE, 1, 0] : [READABLE]);
+    if (!received) t.is(api.recv(b, batch, 0, STRIDE, 1), 1);
+  }
+  const memory = new Uint8Array(2 * STRIDE);
+  const gone = api.newBatch(memory, 2);
+  t.is(api.send(a, batch, 0, 1), 1);
+  const told = await new Promise<(number | undefined)[]>((resolve) => {
+    const poll = api.poll(b, READABLE, (...of) => {
+      api.pollClose(poll);
+      resolve(of);
+    });
+    api.pollForward(poll, forwarder, 0, gone, 0, STRIDE, 2, 1514);
+    structuredClone(memory.buffer, { transfer: [memory.buffer] });
+  });
+  t.deepEqual(told, [READABLE]);
 });
