@@ -28,7 +28,8 @@ await build({
 
 const { outputFiles } = await build({
   stdin: {
-    contents: "export { COMMANDS } from './commands.ts'; export { renderHelp } from './help.ts';",
+    contents:
+      "export { COMMANDS } from './commands.ts'; export { renderHelp } from './help.ts'; export { fileName } from './options.ts';",
     resolveDir: 'src/cli',
   },
   write: false,
@@ -37,5 +38,7 @@ const { outputFiles } = await build({
   format: 'esm',
   logLevel: 'warning',
 });
-const { COMMANDS, renderHelp } = await import(`data:text/javascript,${encodeURIComponent(outputFiles[0].text)}`);
-for (const spec of COMMANDS) writeFileSync(`dist/bin/${spec.name}.help`, renderHelp(spec));
+const { COMMANDS, renderHelp, fileName } = await import(
+  `data:text/javascript,${encodeURIComponent(outputFiles[0].text)}`
+);
+for (const spec of COMMANDS) writeFileSync(`dist/bin/${fileName(spec)}.help`, renderHelp(spec));
