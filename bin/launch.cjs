@@ -44,8 +44,26 @@ function load(name, file) {
   return existsSync(compiled) ? run(compile(file, readFileSync(compiled)), file) : require(file);
 }
 
+/**
+ * The command that `vdenet COMMAND ...` is, or null: its words become what they are without `vdenet`, also for processes
+ * that COMMAND starts by them. `vdenet help COMMAND` is `vdenet COMMAND --help`.
+ */
+function verb() {
+  if (process.argv[2] === 'help') process.argv.splice(2, 2, ...process.argv.slice(3, 4), '--help');
+  const word = process.argv[2] ?? '';
+  const command = join(__dirname, word);
+  if (!/^\w+$/.test(word) || word === 'vdenet' || !existsSync(command)) return null;
+  process.argv.splice(1, 2, command);
+  return command;
+}
+
 /** Runs a command of a bundle. */
 function launch(name, bundle) {
+  const other = name === 'vdenet' ? verb() : null;
+  if (other !== null) {
+    require(other);
+    return;
+  }
   const help = join(DIRECTORY, `${name}.help`);
   if (process.argv.length === 3 && process.argv[2] === '--help' && existsSync(help)) {
     process.stdout.on('error', () => {}); // the reader has gone away

@@ -47,14 +47,17 @@ for (const [bundle, commands] of Object.entries(BUNDLES)) {
 const { outputFiles } = await build({
   ...common,
   stdin: {
-    contents: "export { COMMANDS } from './commands.ts'; export { renderHelp } from './help.ts';",
+    contents:
+      "export { COMMANDS } from './commands.ts'; export { renderHelp } from './help.ts'; export { fileName } from './options.ts';",
     resolveDir: 'src/cli',
   },
   write: false,
   format: 'esm',
 });
-const { COMMANDS, renderHelp } = await import(`data:text/javascript,${encodeURIComponent(outputFiles[0].text)}`);
-for (const spec of COMMANDS) writeFileSync(join(OUT, `${spec.name}.help`), renderHelp(spec));
+const { COMMANDS, renderHelp, fileName } = await import(
+  `data:text/javascript,${encodeURIComponent(outputFiles[0].text)}`
+);
+for (const spec of COMMANDS) writeFileSync(join(OUT, `${fileName(spec)}.help`), renderHelp(spec));
 
 const scratch = mkdtempSync(join(tmpdir(), 'vdenet-build-'));
 try {

@@ -4,6 +4,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { COMMANDS } from '../src/cli/commands.ts';
+import { fileName } from '../src/cli/options.ts';
 import { packageVersion } from '../src/cli/version.ts';
 import { CONSOLES, consoleOf, renderConsole } from './render-console.ts';
 import { renderMan } from './render-man.ts';
@@ -17,8 +18,8 @@ const pages: Record<string, string> = {
 };
 for (const each of CONSOLES) pages[`docs/reference/console-${each.name}.md`] = renderConsole(each);
 for (const spec of COMMANDS) {
-  pages[`docs/reference/options-${spec.name}.md`] = renderOptions(spec);
-  pages[`man/${spec.name}.1`] = renderMan(spec, packageVersion(), consoleOf(spec.name));
+  pages[`docs/reference/options-${fileName(spec)}.md`] = renderOptions(spec);
+  pages[`man/${fileName(spec)}.1`] = renderMan(spec, packageVersion(), consoleOf(spec.name));
 }
 
 function current(url: URL): string | null {

@@ -39,6 +39,13 @@ export function renderOptions(spec: CommandSpec): string {
     [`# ${spec.name}: options`],
     ...spec.description.map((paragraph) => [paragraph]),
     ['```', ...spec.usage.map((form) => `${spec.name} ${form}`), '```'],
+    ...(spec.verbs ?? []).flatMap(({ group, verbs }) => [
+      [`## ${group}`],
+      table(
+        ['Verb', 'What it does'],
+        verbs.map(({ verb, summary }) => [`\`${verb}\``, sentence(summary)]),
+      ),
+    ]),
     [
       'Long options may be abbreviated, and written with one dash as well as with two (`-dhcp`, `-sock DIR`). A value is',
       'the next word or follows `=`; behind a one-letter option it may be attached (`-H10.0.2.1/24`). Optional values must',

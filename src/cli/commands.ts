@@ -12,6 +12,7 @@ import { VDE_PLUG } from './vde_plug-options.ts';
 import { VDE_PLUG2TAP } from './vde_plug2tap-options.ts';
 import { VDE_SWITCH } from './vde_switch-options.ts';
 import { VDENET } from './vdenet-options.ts';
+import { VDENET_RUN } from './vdenet-run-options.ts';
 import { VDEKVM, VDEQ, VDEQEMU } from './vdeq-options.ts';
 import { UNIXTERM, VDETERM } from './vdeterm-options.ts';
 import { WIREFILTER } from './wirefilter-options.ts';
@@ -33,5 +34,6 @@ export const COMMANDS: readonly CommandSpec[] = [
   VDETERM,
   UNIXTERM,
   VDENET,
+  VDENET_RUN,
   WIREFILTER,
 ];

@@ -1,10 +1,12 @@
 // --help from an option table: grouped, 80 columns, on standard output.
 
-import { argumentText, type CommandSpec, type OptionSpec, optionGroups } from './options.ts';
+import { argumentText, type CommandSpec, type OptionSpec, optionGroups, type VerbGroup } from './options.ts';
 
 const WIDTH = 80;
 /** Column where the explanation of an option starts. */
 const HELP_COLUMN = 28;
+/** The same of a verb. */
+const VERB_COLUMN = 16;
 
 /** Breaks `text` at blanks into lines of at most `width` columns; longer words stand alone. */
 export function wrap(text: string, width: number): string[] {
@@ -41,14 +43,25 @@ function optionLines(option: OptionSpec): string[] {
   return [...lines, ...explanation.map((line) => indent + line)];
 }
 
+function verbLines({ group, verbs }: VerbGroup): string[] {
+  const indent = ' '.repeat(VERB_COLUMN);
+  const entries = verbs.flatMap(({ verb, summary }) => {
+    const [first, ...rest] = wrap(summary, WIDTH - VERB_COLUMN);
+    return [`  ${verb}`.padEnd(VERB_COLUMN) + first, ...rest.map((line) => indent + line)];
+  });
+  return ['', `${group}:`, ...entries];
+}
+
 /** The whole text, ending in a newline. */
 export function renderHelp(spec: CommandSpec): string {
   const lines = spec.usage.map((form, i) => `${i === 0 ? 'Usage: ' : '       '}${spec.name} ${form}`);
   lines.push('', ...wrap(spec.description[0]!, WIDTH));
+  lines.push(...(spec.verbs ?? []).flatMap(verbLines));
   for (const [group, options] of optionGroups(spec)) {
     lines.push('', `${group}:`, ...options.flatMap(optionLines));
   }
-  lines.push('', ...wrap('Long options may be shortened and written with one dash: -dhcp, -sock DIR.', WIDTH));
+  if (spec.verbs === undefined)
+    lines.push('', ...wrap('Long options may be shortened and written with one dash: -dhcp, -sock DIR.', WIDTH));
   lines.push('', 'Examples:');
   for (const { command, what } of spec.examples) lines.push(`  ${command}`, `      ${what}`);
   return `${lines.join('\n')}\n`;

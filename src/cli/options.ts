@@ -74,7 +74,17 @@ export interface CommandSpec {
   /** Files the command reads or makes. */
   readonly files: readonly { readonly path: string; readonly what: string }[];
   readonly seeAlso: readonly string[];
+  /** The words that may stand first, of a command that is a set of others; groups are headings. */
+  readonly verbs?: readonly VerbGroup[];
 }
+
+export interface VerbGroup {
+  readonly group: string;
+  readonly verbs: readonly { readonly verb: string; readonly summary: string }[];
+}
+
+/** The name of a command's files: that of `vdenet run` is vdenet-run. */
+export const fileName = (spec: CommandSpec): string => spec.name.replace(' ', '-');
 
 /** One exit status of a command, as the docs print it; the numbers are the constants of usage-error.ts. */
 export interface ExitStatus {

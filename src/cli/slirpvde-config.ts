@@ -203,7 +203,7 @@ export function slirpvdeConfig(
   );
   if (tap !== null) checkTapOnly(socket.path !== null || socket.stdio, port !== null, streams + qemuDgrams.length > 0);
   const readyFd = inheritedFd('--ready-fd', text('readyFd'));
-  const exitFd = inheritedFd('--exit-fd', text('exitFd'));
+  const exitFd = inheritedFd('--exit-fd', text('exitFd'), true);
   if (flag('daemon') && (readyFd ?? exitFd) !== null)
     throw new UsageError(
       '--ready-fd and --exit-fd are for a process that stays in the foreground',

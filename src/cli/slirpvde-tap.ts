@@ -1,6 +1,6 @@
 // Guests that are network namespaces: from options to a configuration, and from that to the link.
 
-import { closeSync, fstatSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, type Stats, writeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Ipv4Network } from '../core/address.ts';
 import { VdeError } from '../core/errors.ts';
@@ -51,15 +51,18 @@ export function tapConfig(
   };
 }
 
-/** Reads the number of an inherited descriptor; null when there is none. Throws UsageError. */
-export function inheritedFd(option: string, text: string | null): number | null {
+/** Reads the number of an inherited descriptor, with `waits` of one whose other end can be closed. Throws UsageError. */
+export function inheritedFd(option: string, text: string | null, waits = false): number | null {
   if (text === null) return null;
   const fd = /^\d{1,7}$/.test(text) ? Number(text) : -1;
+  let stat: Stats;
   try {
-    fstatSync(fd);
+    stat = fstatSync(fd);
   } catch {
     throw new UsageError(`option '${option}': '${text}' is not an open descriptor`);
   }
+  if (waits && !stat.isFIFO() && !stat.isSocket())
+    throw new UsageError(`option '${option}': descriptor ${text} is no pipe and no socket: it has no other end`);
   return fd;
 }
 

@@ -1,62 +1,55 @@
-// The options of `vdenet run`: slirpvde's, less those of switches and of a process in the background.
+// What the command vdenet is: the verb `run`, and all other commands as verbs (bin/launch.cjs).
 
-import type { CommandSpec, OptionSpec } from './options.ts';
-import { LOG } from './shared-options.ts';
+import { DPIPE } from './dpipe-options.ts';
+import type { CommandSpec, VerbGroup } from './options.ts';
+import { helpOptions } from './shared-options.ts';
 import { SLIRPVDE } from './slirpvde-options.ts';
+import { SLIRPVDE6 } from './slirpvde6-options.ts';
+import { UNIXCMD } from './unixcmd-options.ts';
+import { VDE_AUTOLINK } from './vde_autolink-options.ts';
+import { VDE_L3 } from './vde_l3-options.ts';
+import { VDE_PCAPPLUG } from './vde_pcapplug-options.ts';
+import { VDE_PLUG } from './vde_plug-options.ts';
+import { VDE_PLUG2TAP } from './vde_plug2tap-options.ts';
+import { VDE_SWITCH } from './vde_switch-options.ts';
+import { VDENET_RUN } from './vdenet-run-options.ts';
+import { VDEKVM, VDEQ, VDEQEMU } from './vdeq-options.ts';
+import { UNIXTERM, VDETERM } from './vdeterm-options.ts';
+import { WIREFILTER } from './wirefilter-options.ts';
 
-/** Keys of slirpvde's options that make no sense here: the guest is the command, and its interface is made for it. */
-const LEFT_OUT: readonly string[] = [
-  ...['sock', 'port', 'group', 'mode', 'noSwitch', 'qemuStream', 'qemuConnect', 'qemuDgram'],
-  ...['tap', 'netns', 'userns', 'configure', 'daemon', 'pidfile', 'config', 'guard'],
+const group = (name: string, ...specs: readonly CommandSpec[]): VerbGroup => ({
+  group: name,
+  verbs: specs.map((spec) => ({ verb: spec.name.replace('vdenet ', ''), summary: spec.summary })),
+});
+
+const VERBS: readonly VerbGroup[] = [
+  group('The way out', VDENET_RUN, SLIRPVDE, SLIRPVDE6),
+  group('Virtual Ethernet', VDE_SWITCH, VDE_PLUG, DPIPE, WIREFILTER, VDE_PLUG2TAP, VDE_PCAPPLUG, VDE_L3, VDE_AUTOLINK),
+  group('Consoles', VDETERM, UNIXTERM, UNIXCMD),
+  group('Virtual machines', VDEQ, VDEQEMU, VDEKVM),
 ];
-
-const MTU: OptionSpec = {
-  key: 'mtu',
-  short: [],
-  long: ['mtu'],
-  argument: { kind: 'required', name: 'BYTES' },
-  group: 'Network',
-  help: 'largest IP packet, 576 (with IPv6 1280) to 65521',
-  defaultText: '65520',
-};
-
-/** Options that are said otherwise here, by key. */
-const OTHERWISE = new Map(
-  [MTU, { ...LOG, help: 'append messages to FILE (mode 0600)' }].map((option) => [option.key, option]),
-);
 
 export const VDENET: CommandSpec = {
   name: 'vdenet',
-  summary: 'run a command in a network of its own behind a user-mode router',
-  usage: ['run [OPTION]... [--] COMMAND [ARG]...'],
+  summary: 'virtual Ethernet, and a user-mode router for it',
+  usage: ['VERB [ARG]...', 'VERB --help'],
   description: [
-    'Runs COMMAND in a user and network namespace of its own, whose only way out is the router of slirpvde(1). Needs no ' +
-      'root: COMMAND is root in its namespace, and with files it is the user who started it.',
-    'The interface is tap0, at the first address for guests, 10.0.2.15 unless -H says otherwise; /etc/resolv.conf of ' +
-      'COMMAND names the router. The options are those of slirpvde. Ends when COMMAND ends, with its status.',
+    'One word for all of this package: `vdenet vde_switch` is vde_switch. Nothing here needs root, except where a TAP or ' +
+      'another interface of this host is the other end of a cable.',
   ],
-  positionals: [{ name: 'COMMAND', help: 'what to run; its own options may follow', rest: true }],
-  options: SLIRPVDE.options
-    .filter(({ key }) => !LEFT_OUT.includes(key))
-    .map((option) => OTHERWISE.get(option.key) ?? option),
-  exitStatus: [
-    { status: 1, what: 'the router or the namespaces could not be set up' },
-    { status: 2, what: 'the command line makes no sense' },
-    { status: 126, what: 'COMMAND could not be run' },
-    { status: 127, what: 'there is no such COMMAND' },
-    { status: 128, what: 'and the number of a signal: COMMAND ended by it; other statuses are those of COMMAND' },
-  ],
+  positionals: [{ name: 'VERB', help: 'what to do; the words behind it are its own', rest: true }],
+  options: helpOptions('v'),
+  exitStatus: [{ status: 2, what: 'there is no such verb; all others are those of the verb' }],
   examples: [
-    { command: 'vdenet run -- curl https://example.org/', what: 'One command behind the router.' },
+    { command: 'vdenet run -- curl https://example.org/', what: 'One command in a network of its own.' },
+    { command: 'vdenet slirpvde --dhcp /tmp/vde.ctl', what: 'A switch, and a router with DHCP for its guests.' },
     {
-      command: 'vdenet run -L 8080:10.0.2.15:80 -- ./server',
-      what: "Port 8080 of this host leads to the command's port 80.",
+      command: 'qemu-system-x86_64 -nic vde,sock=/tmp/vde.ctl ...',
+      what: 'A virtual machine on that switch.',
     },
-    {
-      command: 'vdenet run --restrict --allow 192.0.2.0/24:443 -- bash',
-      what: 'A shell that reaches one network only.',
-    },
+    { command: 'vdenet help wirefilter', what: 'What wirefilter takes.' },
   ],
   files: [],
-  seeAlso: ['slirpvde(1)', 'unshare(1)', 'slirp4netns(1)', 'pasta(1)'],
+  seeAlso: ['vdenet-run(1)', 'slirpvde(1)', 'vde_switch(1)', 'vde_plug(1)'],
+  verbs: VERBS,
 };

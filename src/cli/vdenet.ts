@@ -1,179 +1,23 @@
-// The command vdenet: `vdenet run` starts a command in namespaces of its own, and the router for it.
-//
-//   unshare(1) makes the namespaces; in them a shell of a few words names its end of a socket pair ("ready"), waits for
-//   the interface, and then becomes COMMAND. So nothing of COMMAND runs before its network is there.
+// The command vdenet: its own verb is `run`; the other verbs are commands of this package, which bin/launch.cjs starts.
 
-import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import type { Socket } from 'node:net';
-import { constants, tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { formatIpv4 } from '../core/address.ts';
-import { VdeError } from '../core/errors.ts';
-import { formatIpv6 } from '../core/ipv6-network.ts';
-import { readCommandLine, workingDirectory } from './command-line.ts';
-import type { Log } from './log.ts';
-import type { ParsedCommand } from './parse.ts';
-import type { Closable } from './run-service.ts';
-import type { SlirpvdeConfig } from './slirpvde-config.ts';
-import type { SlirpvdeService, StartSlirpvde } from './slirpvde-service.ts';
+import { readCommandLine } from './command-line.ts';
+import { nearest } from './nearest.ts';
+import type { StartSlirpvde } from './slirpvde-service.ts';
 import { UsageError } from './usage-error.ts';
 import { VDENET } from './vdenet-options.ts';
-
-const DEFAULT_MTU = '65520';
-/** Time for the namespaces, and for COMMAND to end after SIGTERM, milliseconds. */
-const NAMESPACE_MS = 10_000;
-const END_MS = 1500;
-const EXIT_SIGNAL = 128;
-/** Descriptor of the shell on which it says that it is there, and hears that it may go on. */
-const CHANNEL = 3;
-const SCRIPT = [
-  'mount --bind "$1" /etc/resolv.conf 2>/dev/null',
-  'shift',
-  `echo >&${CHANNEL}`,
-  `read -r _ <&${CHANNEL} || exit 1`,
-  `exec "$@" ${CHANNEL}>&-`,
-].join('\n');
-
-interface Run {
-  readonly config: SlirpvdeConfig;
-  readonly argv: readonly string[];
-}
+import { run } from './vdenet-run.ts';
 
 /** @param words  command line without node and script */
 export async function main(words: readonly string[], start: StartSlirpvde): Promise<void> {
-  const [subcommand, ...rest] = words;
-  const known = subcommand === 'run';
-  const run = await readCommandLine(VDENET, known ? rest : words, (parsed) => {
-    if (!known) throw new UsageError(subcommand === undefined ? 'what to do?' : `unknown word '${subcommand}'`);
-    return configure(parsed);
+  if (words[0] === 'run') return await run(words.slice(1), start);
+  await readCommandLine(VDENET, words, ({ positionals }) => {
+    throw unknownVerb(positionals[0]);
   });
-  if (run === null) return;
-  const { runService } = await import('./run-service.ts');
-  // What a terminal sends is for COMMAND, which gets it too.
-  for (const signal of ['SIGINT', 'SIGQUIT'] as const) process.on(signal, () => {});
-  await runService(
-    VDENET.name,
-    { ...run.config, signals: ['SIGTERM', 'SIGHUP'] },
-    (log) => startBehindRouter(run, log, start),
-    () => {},
-  );
 }
 
-async function configure(parsed: ParsedCommand): Promise<Run> {
-  if (parsed.positionals.length === 0) throw new UsageError('which command is to be run?');
-  const { slirpvdeConfig } = await import('./slirpvde-config.ts');
-  const values = new Map(parsed.values);
-  // The namespace is not there yet: any number passes the checks.
-  values.set('netns', '1').set('configure', true);
-  if (!values.has('mtu')) values.set('mtu', DEFAULT_MTU);
-  if (!values.has('verbose')) values.set('quiet', true);
-  const config = slirpvdeConfig({ ...parsed, values, positionals: [] }, workingDirectory());
-  return { config, argv: parsed.positionals };
-}
-
-async function startBehindRouter({ config, argv }: Run, log: Log, start: StartSlirpvde): Promise<Closable> {
-  const child = new Shell(argv, nameServers(config));
-  let service: SlirpvdeService | null = null;
-  const close = async (): Promise<void> => {
-    await child.end();
-    await service?.close();
-  };
-  try {
-    const netns = await child.ready();
-    const there = { ...config, tap: { ...config.tap!, netns } };
-    service = await start(there, log, { again: () => there, files: [] });
-    child.go();
-    const { ended } = service;
-    return { ended: Promise.race([child.ended, ended]), close };
-  } catch (error) {
-    await close();
-    throw error;
-  }
-}
-
-/** What /etc/resolv.conf says in there. */
-function nameServers({ names, search }: SlirpvdeConfig): string {
-  const servers = [
-    ...(names.told4 === null ? [] : [formatIpv4(names.told4)]),
-    ...(names.told6 === null ? [] : [formatIpv6(names.told6)]),
-  ];
-  const lines = servers.map((address) => `nameserver ${address}\n`);
-  return `${lines.join('')}${search.names.length === 0 ? '' : `search ${search.names.join(' ')}\n`}`;
-}
-
-/** The shell in its namespaces, later COMMAND. */
-class Shell {
-  /** Exit status. */
-  readonly ended: Promise<number>;
-  private readonly child: ReturnType<typeof spawn>;
-  private readonly channel: Socket;
-  private readonly failed: Promise<never>;
-  private readonly dir: string;
-  private gone = false;
-
-  constructor(argv: readonly string[], resolvConf: string) {
-    this.dir = mkdtempSync(join(tmpdir(), 'vdenet-run-'));
-    const file = join(this.dir, 'resolv.conf');
-    writeFileSync(file, resolvConf);
-    const unshare = ['--user', '--map-root-user', '--net', '--mount', '--'];
-    this.child = spawn('unshare', [...unshare, 'sh', '-c', SCRIPT, 'vdenet', file, ...argv], {
-      stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
-    });
-    this.channel = this.child.stdio[CHANNEL] as Socket;
-    this.channel.on('error', () => {}); // told by the end of the child
-    this.ended = new Promise((done) => {
-      this.child.once('exit', (code, signal) => {
-        this.gone = true;
-        done(code ?? EXIT_SIGNAL + constants.signals[signal ?? 'SIGKILL']);
-      });
-    });
-    this.failed = new Promise((_, reject) => {
-      this.child.once('error', (error: NodeJS.ErrnoException) => {
-        this.gone = true;
-        const help = error.code === 'ENOENT' ? 'is util-linux installed?' : '';
-        reject(new VdeError('ERR_VDE_NAMESPACE', `cannot start unshare(1): ${error.code}; ${help}`));
-      });
-    });
-    this.failed.catch(() => {}); // waited for in ready() only
-  }
-
-  /** Waits until the namespaces are there; the process number that names them. */
-  async ready(): Promise<string> {
-    const { child, channel } = this;
-    const there = new Promise<void>((done) => channel.once('data', () => done()));
-    const early = this.ended.then(() => {
-      const help =
-        'unshare(1) has said why; user namespaces may be switched off here: see sysctl kernel.unprivileged_userns_clone, ' +
-        'user.max_user_namespaces and kernel.apparmor_restrict_unprivileged_userns';
-      throw new VdeError('ERR_VDE_NAMESPACE', `cannot make the namespaces for the command; ${help}`);
-    });
-    let timer: NodeJS.Timeout | null = null;
-    const late = new Promise<never>((_, reject) => {
-      const why = `the namespaces were not there after ${NAMESPACE_MS} ms`;
-      timer = setTimeout(() => reject(new VdeError('ERR_VDE_NAMESPACE', why)), NAMESPACE_MS);
-    });
-    early.catch(() => {});
-    try {
-      await Promise.race([there, early, late, this.failed]);
-    } finally {
-      clearTimeout(timer!);
-      rmSync(this.dir, { recursive: true, force: true }); // bound, or not wanted
-    }
-    return String(child.pid);
-  }
-
-  /** Lets COMMAND run. */
-  go(): void {
-    this.channel.end('\n');
-  }
-
-  /** Ends COMMAND, if it has not ended. */
-  async end(): Promise<void> {
-    if (this.gone) return;
-    this.child.kill('SIGTERM');
-    const timer = setTimeout(() => this.child.kill('SIGKILL'), END_MS);
-    await this.ended;
-    clearTimeout(timer);
-  }
+function unknownVerb(verb: string | undefined): UsageError {
+  if (verb === undefined) return new UsageError('which verb?');
+  const verbs = VDENET.verbs!.flatMap((group) => group.verbs.map((each) => each.verb));
+  const meant = nearest(verb, verbs) ?? verbs.find((each) => each === `vde_${verb}`);
+  return new UsageError(`there is no verb '${verb}'`, meant === undefined ? '' : `did you mean vdenet ${meant}?`);
 }

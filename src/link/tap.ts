@@ -33,7 +33,7 @@ export class TapLink extends DescriptorLink {
 const HELP: Readonly<Record<string, string>> = {
   ENOENT: 'this system has no /dev/net/tun: load the module "tun", or give it to the container (--device /dev/net/tun)',
   ENODEV: 'the module "tun" is not loaded',
-  EACCES: 'this user may not open /dev/net/tun',
+  EACCES: 'this user may not open /dev/net/tun, which most systems allow everybody: chmod 666 /dev/net/tun, as root',
   EPERM:
     'that needs CAP_NET_ADMIN: run as root, or in a user namespace (unshare -rn), or have root make it for this user: ' +
     'ip tuntap add NAME mode tap user USER',

@@ -4,6 +4,7 @@ import test from 'ava';
 import { COMMANDS } from '../../src/cli/commands.ts';
 import { renderHelp, wrap } from '../../src/cli/help.ts';
 import { nearest } from '../../src/cli/nearest.ts';
+import { fileName } from '../../src/cli/options.ts';
 import { packageVersion } from '../../src/cli/version.ts';
 
 const root = new URL('../../', import.meta.url);
@@ -30,7 +31,7 @@ for (const spec of COMMANDS) {
   });
 
   test(`the man page of ${spec.name} names every option, and escapes what troff would take for itself`, (t) => {
-    const page = readFileSync(new URL(`man/${spec.name}.1`, root), 'utf8');
+    const page = readFileSync(new URL(`man/${fileName(spec)}.1`, root), 'utf8');
     for (const option of spec.options) {
       for (const name of option.long) t.true(page.includes(`\\-\\-${name.replace(/-/g, '\\-')}`), name);
     }
@@ -41,6 +42,7 @@ for (const spec of COMMANDS) {
     }
   });
 
+  if (spec.name.includes(' ')) continue; // a verb of the command before
   test(`${spec.name} is installed: bin, package.json, bundle entry`, (t) => {
     const { bin } = JSON.parse(readFileSync(new URL('package.json', root), 'utf8'));
     t.is(bin[spec.name], `bin/${spec.name}`);
@@ -48,6 +50,15 @@ for (const spec of COMMANDS) {
     t.true(existsSync(new URL(`src/cli/bin-${spec.name}.ts`, root)));
   });
 }
+
+test('vdenet has every command as a verb', (t) => {
+  const vdenet = COMMANDS.find(({ name }) => name === 'vdenet')!;
+  const verbs = vdenet.verbs!.flatMap((group) => group.verbs.map(({ verb }) => verb));
+  const names = COMMANDS.filter((spec) => spec !== vdenet).map(({ name }) => name.replace('vdenet ', ''));
+  t.deepEqual([...verbs].sort(), names.sort());
+  const help = renderHelp(vdenet);
+  for (const verb of verbs) t.regex(help, new RegExp(`^  ${verb} +\\S`, 'm'));
+});
 
 test('wrap breaks at blanks only', (t) => {
   t.deepEqual(wrap('aa bb cc', 5), ['aa bb', 'cc']);

@@ -1,3 +1,4 @@
+import { openSync } from 'node:fs';
 import test from 'ava';
 import { formatForward } from '../../src/cli/forward.ts';
 import { parseCommandLine } from '../../src/cli/parse.ts';
@@ -10,6 +11,9 @@ import { UsageError } from '../../src/cli/usage-error.ts';
 import { formatIpv4 } from '../../src/core/address.ts';
 import { formatIpv6, type Ipv6Network } from '../../src/core/ipv6-network.ts';
 import { formatPolicyRule } from '../../src/mgmt/policy-text.ts';
+
+/** An inherited descriptor that is a file. */
+const FILE_FD = openSync('/dev/null', 'r');
 
 const config = (line: string): SlirpvdeConfig =>
   slirpvdeConfig(parseCommandLine(SLIRPVDE, line === '' ? [] : line.split(' ')), '/home/me');
@@ -304,6 +308,10 @@ const refused: [give: string, message: RegExp, hint?: RegExp][] = [
   ['--netns 1 --qemu-stream /q', /the router's only cable, but guests of QEMU are named too/],
   ['--netns 1 -P 3', /the router's only cable, but a switch is named too/],
   ['--tap t --exit-fd x', /^option '--exit-fd': 'x' is not an open descriptor$/],
+  [
+    `--tap t --exit-fd ${FILE_FD}`,
+    /^option '--exit-fd': descriptor \d+ is no pipe and no socket: it has no other end$/,
+  ],
   ['--tap t --ready-fd 1 -d', /^--ready-fd and --exit-fd are for a process that stays in the foreground$/],
   ['-s /tmp/x /tmp/y', /the switch is named twice: --sock '\/tmp\/x' and '\/tmp\/y'/],
   ['a b', /too many arguments: 'a' 'b'/],

@@ -2,10 +2,12 @@
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { COMMANDS } from '../../src/cli/commands.ts';
 import { GATEWAY, type Lab, SERVER, SLIRPVDE } from './lab/lab.ts';
 import { IS_ROOT, type Namespace, PROJECT } from './lab/namespace.ts';
 import { patternDigest, patternFile } from './lab/pattern.ts';
-import { type Child, until } from './lab/process.ts';
+import { type Child, isRunning, until } from './lab/process.ts';
 import { Suite } from './lab/suite.ts';
 
 const RUN = [process.execPath, join(PROJECT, 'bin/vdenet'), 'run'];
@@ -55,6 +57,72 @@ suite.test('vdenet run ends as its command does, and says what cannot be', [], a
   t.is(await statusOf(), 2);
   const taken = await lab.world.run([...RUN, '--restrict', '--', 'curl', '-sS', '-m', '20', `http://${SERVER}/peer`]);
   t.is(taken.code, 7, 'the policy refuses');
+});
+
+suite.test('vdenet run: signals are those of the command', [], async (t, lab) => {
+  const traps = ['HUP', 'INT', 'USR1', 'TERM'].map((name, i) => `trap 'exit ${10 + i}' ${name};`).join(' ');
+  const script = `${traps} echo ready; while :; do sleep 0.1; done`;
+  for (const [i, signal] of (['SIGHUP', 'SIGINT', 'SIGUSR1', 'SIGTERM'] as const).entries()) {
+    const running = lab.world.start([...RUN, '--', 'sh', '-c', script]);
+    await running.until(({ stdout }) => stdout.includes('ready'), 20_000, 'the command runs');
+    running.process.kill(signal);
+    t.is((await running.exited).code, 10 + i, signal);
+  }
+  const ignores = lab.world.start([...RUN, '--', 'sh', '-c', `trap '' TERM; echo $$; exec sleep 60`]);
+  await ignores.until(({ stdout }) => stdout.endsWith('\n'), 20_000, 'the command runs');
+  ignores.process.kill('SIGTERM');
+  await sleep(500);
+  t.true(ignores.running, 'it is for the command to end');
+  ignores.process.kill('SIGKILL');
+  await until(() => !isRunning(Number(ignores.stdout)), 5000, 'the command does not outlive vdenet');
+});
+
+suite.test('vdenet run: --ready-fd and --exit-fd', [], async (t, lab) => {
+  const script = `exec ${RUN.join(' ')} --ready-fd 3 --exit-fd 0 -- sleep 60 3>${join(lab.dir, 'run-ready')}`;
+  const running = lab.world.start(['sh', '-c', script]);
+  await until(() => lab.read('run-ready') === '1', 20_000, 'it says that it is ready');
+  running.end();
+  t.is((await running.exited).code, 143, 'the command was ended by SIGTERM');
+});
+
+suite.test('vdenet run where user namespaces are forbidden says so', [], async (t, lab) => {
+  const forbid = 'echo 0 >/proc/sys/user/max_user_namespaces; exec "$@"';
+  const { code, stderr } = await lab.world.run(['unshare', '-Ur', 'sh', '-c', forbid, 'sh', ...RUN, '--', 'true']);
+  t.is(code, 1);
+  t.regex(stderr, /^vdenet run: .*user\.max_user_namespaces is 0 here; allow them with: sysctl -w/m);
+});
+
+suite.test('vdenet: every command is a verb, also in the background; help', [], async (t, lab) => {
+  const [node, vdenet] = RUN as [string, string];
+  const run = (...words: string[]) => lab.world.run([node, vdenet, ...words]);
+  for (const { name } of COMMANDS) {
+    if (name === 'vdenet') continue;
+    const words = name.replace('vdenet ', '');
+    const { code, stdout } = await run('help', words);
+    t.is(code, 0);
+    t.true(stdout.startsWith(`Usage: ${name} `), name);
+    t.is((await run(words, '--help')).stdout, stdout);
+  }
+  t.regex((await run('help')).stdout, /^Usage: vdenet VERB/);
+  t.regex((await run('--help')).stdout, /^ {2}vde_switch {2}/m);
+  const pidFile = join(lab.dir, 'verb.pid');
+  const ctl = join(lab.dir, 'verb.ctl');
+  const start = await run('vde_switch', '-d', '-s', ctl, '-p', pidFile);
+  t.is(start.code, 0, start.stderr);
+  const pid = Number(lab.read('verb.pid'));
+  t.is((await run('vde_switch', '-d', '-s', `${ctl}2`, '-p', pidFile)).code, 1, 'that pid file is in use');
+  process.kill(pid, 'SIGTERM');
+  await until(() => !isRunning(pid), 5000, 'the switch ends');
+  for (const [words, told] of [
+    [[], /^vdenet: which verb\?\ntry 'vdenet --help'\n$/],
+    [['switch'], /^vdenet: there is no verb 'switch'\ndid you mean vdenet vde_switch\?\n$/],
+    [['launch.cjs'], /no verb/],
+    [['--nonsense'], /unknown option '--nonsense'/],
+  ] as const) {
+    const { code, stderr } = await run(...words);
+    t.is(code, 2);
+    t.regex(stderr, told);
+  }
 });
 
 suite.test('vdenet run: forwards lead to the command; SIGTERM ends both', ['curl', 'python3'], async (t, lab) => {

@@ -14,9 +14,9 @@ export function tempDir(t: ExecutionContext): string {
   return dir;
 }
 
-/** Lets the event loop turn until `done` holds; fails after five seconds. */
+/** Lets the event loop turn until `done` holds; fails after twenty seconds. */
 export async function until(done: () => boolean, what = 'condition'): Promise<void> {
-  const end = performance.now() + 5000;
+  const end = performance.now() + 20_000;
   while (!done()) {
     if (performance.now() > end) throw new Error(`timed out: ${what}`);
     await turn();
