@@ -187,18 +187,12 @@ napi_value fn_read_frames(napi_env env, napi_callback_info info) {
 
 // ---- sending
 
-bool get_transmit(napi_env env, napi_callback_info info, struct transmit *t) {
-  napi_value argv[4];
-  struct state *st;
-  size_t argc = 4;
-  double fd, start, count;
-  if (napi_get_cb_info(env, info, &argc, argv, NULL, (void **)&st) != napi_ok) return false;
-  if (!get_integer(env, argv[0], "fd", INT32_MIN, INT32_MAX, &fd)) return false;
-  struct batch *b = get_batch(env, st, argv[1]);
-  if (b == NULL || !get_integer(env, argv[2], "start", 0, b->capacity, &start) ||
-      !get_integer(env, argv[3], "count", 0, b->capacity - start, &count))
+bool get_frames(napi_env env, struct state *st, napi_value *argv, struct transmit *t) {
+  double start, count;
+  struct batch *b = get_batch(env, st, argv[0]);
+  if (b == NULL || !get_integer(env, argv[1], "start", 0, b->capacity, &start) ||
+      !get_integer(env, argv[2], "count", 0, b->capacity - start, &count))
     return false;
-  t->fd = (int)fd;
   t->start = (uint32_t)start;
   t->count = (uint32_t)count;
   t->b = b;
@@ -215,6 +209,18 @@ bool get_transmit(napi_env env, napi_callback_info info, struct transmit *t) {
     b->tx_iov[i].iov_len = len;
   }
   return true;
+}
+
+bool get_transmit(napi_env env, napi_callback_info info, struct transmit *t) {
+  napi_value argv[4];
+  struct state *st;
+  size_t argc = 4;
+  double fd;
+  if (napi_get_cb_info(env, info, &argc, argv, NULL, (void **)&st) != napi_ok ||
+      !get_integer(env, argv[0], "fd", INT32_MIN, INT32_MAX, &fd))
+    return false;
+  t->fd = (int)fd;
+  return get_frames(env, st, argv + 1, t);
 }
 
 napi_value sent_or_error(napi_env env, const struct transmit *t, ssize_t n) {
