@@ -19,14 +19,17 @@ import {
   defaultControlDirectory,
   groupId,
   type MemoryLink,
+  MIN_SEGMENT_MTU,
   memoryPair,
   plugStream,
   QemuDgramLink,
   QemuStreamDialer,
   QemuStreamServer,
+  SegmentLink,
   VdeClient,
   VdeServer,
 } from '../link/index.ts';
+import { nativeProblem } from '../native/native.ts';
 import { portAllocator, Switch } from '../switch/index.ts';
 import { guardEmbedded } from './embedded-guard.ts';
 import type { Log } from './log.ts';
@@ -157,6 +160,12 @@ async function serve(context: AttachContext, hub: Hub): Promise<Attached> {
     const cable = await join(context);
     return hasQemu(context.config) ? hub.uplink(cable) : cable;
   }
+}
+
+/** The link for a router whose TCP takes many segments at a time, where that can be had. */
+export function bySegments(link: Link, memory: FrameMemory): Link {
+  const plain = link.offload !== true && link.mtu >= MIN_SEGMENT_MTU && nativeProblem() === null;
+  return plain ? new SegmentLink(link, memory) : link;
 }
 
 /** The embedded switch, with the router at port 0. */

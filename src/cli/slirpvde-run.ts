@@ -24,7 +24,7 @@ import { descriptorShares } from './descriptors.ts';
 import { LOG_LEVELS, type Log } from './log.ts';
 import type { SlirpvdeConfig } from './slirpvde-config.ts';
 import { guestServices, type ServiceParts } from './slirpvde-guest-services.ts';
-import { attach, type Closer } from './slirpvde-link.ts';
+import { attach, bySegments, type Closer } from './slirpvde-link.ts';
 import { cidr, cidr6, type GuestNetworks, type NameService } from './slirpvde-networks.ts';
 import { LiveConfig } from './slirpvde-reload.ts';
 import type { SlirpvdeService, SlirpvdeState } from './slirpvde-service.ts';
@@ -56,8 +56,9 @@ async function start(config: SlirpvdeConfig, log: Log, source: ConfigSource, clo
   const wheel = new TimerWheel(new SystemClock());
   const mac = routerMac(config.networks);
   const attached = await attach({ config, log, memory, wheel, mac, closers });
-  const link = new CapturedLink(attached.link, null);
-  const captures = new Captures(link, 'slirpvde');
+  const captured = new CapturedLink(attached.link, null);
+  const link = bySegments(captured, memory);
+  const captures = new Captures(captured, 'slirpvde');
   closers.push(async () => {
     if (captures.problem !== null) log.warn(`capture to ${captures.view!.path} was cut short: ${captures.problem}`);
     await captures.stop();

@@ -79,10 +79,12 @@ export interface Link {
   readonly stats: LinkStats;
   readonly drops: Float64Array;
   /**
-   * The link is a kernel's that leaves to us what it leaves to a network card: TCP segments that come in may be longer
-   * than the MTU and have no checksum; such segments may be sent, they are cut to fit the MTU and summed on the way.
+   * Segments of TCP cross the link many at a time, as they do between a kernel and a network card: those that come in may
+   * be longer than the MTU, and such segments may be sent, they are cut to fit the MTU and all are summed on the way.
    */
   readonly offload?: boolean;
+  /** With `offload`: the frame being delivered needs no look at the checksum of TCP. */
+  readonly trusted?: boolean;
   /** What the other side calls this link where it may be closed by number: the endpoint id of vde_switch. */
   readonly endpointId?: number;
   /** Frames that wait for the peer to make room, for links that have a transmit queue. */
@@ -106,8 +108,8 @@ export class FrameMemory {
   readonly rxBase = 2;
   private used: number;
 
-  /** @param size  bytes in all; 4 MiB serve a router and a switch (untouched pages cost nothing) */
-  constructor(size = 4 << 20) {
+  /** @param size  bytes in all; 6 MiB serve a router and a switch (untouched pages cost nothing) */
+  constructor(size = 6 << 20) {
     this.bytes = new Uint8Array(new ArrayBuffer(size));
     this.used = this.rxBase + RX_SLOTS * RX_STRIDE;
   }

@@ -172,6 +172,11 @@ export class IpLayer implements FrameSink {
     this.handlers[protocol] = handler;
   }
 
+  /** Link.trusted of the frame that is being handled. */
+  get trusted(): boolean {
+    return this.link.trusted === true;
+  }
+
   /** Monotonic ms, read once per wake-up. */
   get now(): number {
     if (this.batchNow < 0) this.batchNow = this.clock.now();

@@ -16,7 +16,6 @@ export class Ipv4Input {
 
   constructor(layer: IpLayer) {
     this.layer = layer;
-    this.p.trusted = layer.offload;
   }
 
   /** A frame with EtherType IPv4, in [off, frameEnd); `group`: to a group MAC address. */
@@ -30,6 +29,7 @@ export class Ipv4Input {
     }
     const p = this.p;
     p.b = b;
+    p.trusted = this.layer.trusted;
     p.l2 = off;
     p.l3 = o;
     p.l4 = o + ipv4.headerLen(b, o);

@@ -30,7 +30,6 @@ export class Ipv6Input {
 
   constructor(layer: IpLayer) {
     this.layer = layer;
-    this.p.trusted = layer.offload;
   }
 
   /** A frame with EtherType IPv6, in [off, frameEnd); `group`: to a group MAC address. */
@@ -59,6 +58,7 @@ export class Ipv6Input {
     const { p } = this;
     const o = off + ethernet.HEADER_LEN;
     p.b = b;
+    p.trusted = this.layer.trusted;
     p.l2 = off;
     p.l3 = o;
     p.l4 = o + ipv6.HEADER_LEN;

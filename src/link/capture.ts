@@ -180,6 +180,10 @@ export class CapturedLink implements Link {
     if (file !== null) this.start(file);
   }
 
+  get trusted(): boolean {
+    return this.inner.trusted === true;
+  }
+
   get onState(): ((up: boolean) => void) | null {
     return this.inner.onState;
   }

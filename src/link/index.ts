@@ -15,6 +15,7 @@ export { OffloadTap } from './offload-tap.ts';
 export { type PlugStream, plugStream } from './plug-stream.ts';
 export { QemuDgramLink } from './qemu-dgram.ts';
 export { MAX_STREAM_MTU, QemuStreamDialer, QemuStreamServer } from './qemu-stream.ts';
+export { MIN_SEGMENT_MTU, SegmentLink } from './segment-link.ts';
 export { openTap, TapLink, type TapOptions } from './tap.ts';
 export { SYSTEM_TIMERS, type Timers } from './timers.ts';
 export { openPlug, PLUG_MTU, PLUG_SCHEMES, type Plug, type PlugOptions } from './url.ts';

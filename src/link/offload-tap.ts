@@ -30,6 +30,7 @@ export class OffloadTap implements Link {
   readonly name: string;
   readonly mtu: number;
   readonly offload = true;
+  readonly trusted = true;
   readonly tx: FrameSink;
   readonly stats = newLinkStats();
   readonly drops = newDropCounters();

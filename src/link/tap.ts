@@ -5,14 +5,17 @@
 // (`ip tuntap add`) stays. Addresses and the state of the interface (`ip link set NAME up`) are its administrator's.
 // While it is down the kernel refuses each frame (TxError), and none comes.
 //
+// Streams of TCP cross the interface many segments at a time, and are single frames on the other side (segments.c): the
+// kernel's part of the work, most of what a frame costs, is done once for dozens of them.
+//
 // An interface that is removed under us does not come back: `onState(false)`, once.
 
 import { VdeError } from '../core/errors.ts';
 import type { FrameMemory } from '../core/frame.ts';
 import { errnoName } from '../native/errno.ts';
-import { native } from '../native/native.ts';
+import { native, SCRATCH_BYTES } from '../native/native.ts';
 import { DescriptorLink } from './descriptor-link.ts';
-import { deviceCalls } from './vde-socket.ts';
+import type { FrameCalls } from './vde-socket.ts';
 
 export interface TapOptions {
   /** Name of the interface, 1 to 15 bytes. */
@@ -26,8 +29,19 @@ export class TapLink extends DescriptorLink {
   /** Opens the interface. Throws ERR_VDE_TAP or ERR_VDE_NO_NATIVE. */
   constructor(options: TapOptions) {
     super(`tap:${options.name}`, options.mtu ?? 1500, options.memory);
-    this.use(openTap(options.name), { io: deviceCalls() });
+    this.use(openTap(options.name, true), { io: segmentCalls() });
   }
+}
+
+/** For one interface that is opened with a vnet header. */
+function segmentCalls(): FrameCalls {
+  const { newBatch, readSegments, writeSegments } = native();
+  const scratch = newBatch(new Uint8Array(SCRATCH_BYTES), 1);
+  return {
+    recv: (fd, batch, base, stride, max) => readSegments(fd, batch, base, stride, max, scratch),
+    send: writeSegments,
+    pending: () => scratch.lens[0] !== 0,
+  };
 }
 
 const HELP: Readonly<Record<string, string>> = {

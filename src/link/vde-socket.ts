@@ -87,7 +87,10 @@ function shared(api: NativeApi, memory: FrameMemory): Shared {
 }
 
 /** The batched calls of a kind of descriptor. */
-export type FrameCalls = Pick<NativeApi, 'recv' | 'send'>;
+export type FrameCalls = Pick<NativeApi, 'recv' | 'send'> & {
+  /** True when frames that were read already wait for the next `recv`; the descriptor does not tell of these. */
+  pending?(): boolean;
+};
 
 /** For a descriptor that is no socket: its frames go by read(2) and write(2). */
 export const deviceCalls = (): FrameCalls => ({ recv: native().readFrames, send: native().writeFrames });
@@ -191,6 +194,7 @@ export class VdeSocket implements FrameSink {
   pause(on: boolean): void {
     if (this.sink === null || this.gone) return;
     this.watch(on ? this.events & ~READABLE : this.events | READABLE);
+    if (!on) this.receivePending();
   }
 
   /** Ends the watch and closes the descriptor; what is queued is dropped. */
@@ -378,6 +382,15 @@ export class VdeSocket implements FrameSink {
       sink.flush();
       if (count < RX_SLOTS || this.closed || (this.events & READABLE) === 0) return;
     }
+    this.receivePending();
+  }
+
+  /** Frames that the descriptor does not tell of are received in the next turn of the event loop. */
+  private receivePending(): void {
+    if (this.io.pending === undefined || !this.io.pending()) return;
+    setImmediate(() => {
+      if (!this.gone && !this.closed && (this.events & READABLE) !== 0) this.receive(NOT_RECEIVED, 0);
+    });
   }
 
   /** Counts frames of a batch up to the first that is too short or too long; its number, or `count`. */

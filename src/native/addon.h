@@ -161,6 +161,10 @@ static inline napi_value count_or_error(napi_env env, ssize_t rc) {
   X("tapIn", fn_tap_in)               \
   X("readOffloaded", fn_read_offloaded)   \
   X("writeOffloaded", fn_write_offloaded) \
+  X("readSegments", fn_read_segments)   \
+  X("writeSegments", fn_write_segments) \
+  X("splitSegments", fn_split_segments) \
+  X("mergeSegments", fn_merge_segments) \
   X("close", fn_close)                \
   X("newBatch", fn_new_batch)         \
   X("recv", fn_recv)                  \

@@ -199,34 +199,42 @@ napi_value fn_read_frames(napi_env env, napi_callback_info info) {
 
 // ---- sending
 
-bool get_transmit(napi_env env, napi_callback_info info, struct transmit *t) {
-  napi_value argv[4];
-  struct state *st;
-  size_t argc = 4;
-  double fd, start, count;
-  if (napi_get_cb_info(env, info, &argc, argv, NULL, (void **)&st) != napi_ok) return false;
-  if (!get_integer(env, argv[0], "fd", INT32_MIN, INT32_MAX, &fd)) return false;
-  struct batch *b = get_batch(env, st, argv[1]);
-  if (b == NULL || !get_integer(env, argv[2], "start", 0, b->capacity, &start) ||
-      !get_integer(env, argv[3], "count", 0, b->capacity - start, &count))
-    return false;
-  t->fd = (int)fd;
-  t->start = (uint32_t)start;
-  t->count = (uint32_t)count;
-  t->b = b;
-  const uint32_t *offs = b->offs + (uint32_t)start;
-  const uint32_t *lens = b->lens + (uint32_t)start;
-  for (uint32_t i = 0; i < t->count; i++) {
-    uint64_t off = cell(&offs[i]);
-    uint64_t len = cell(&lens[i]);
-    if (off + len > b->size) {
-      range_error(env, "a frame", "reaches beyond the memory of the batch");
-      return false;
-    }
+// Puts frames of a batch into the first entries of tx_iov; false: one reaches beyond the memory.
+static bool gather(struct batch *b, uint32_t start, uint32_t count) {
+  for (uint32_t i = 0; i < count; i++) {
+    uint64_t off = cell(&b->offs[start + i]);
+    uint64_t len = cell(&b->lens[start + i]);
+    if (off + len > b->size) return false;
     b->tx_iov[i].iov_base = b->data + off;
     b->tx_iov[i].iov_len = len;
   }
   return true;
+}
+
+bool get_frames(napi_env env, struct state *st, napi_value *argv, struct transmit *t) {
+  double start, count;
+  struct batch *b = get_batch(env, st, argv[0]);
+  if (b == NULL || !get_integer(env, argv[1], "start", 0, b->capacity, &start) ||
+      !get_integer(env, argv[2], "count", 0, b->capacity - start, &count))
+    return false;
+  t->start = (uint32_t)start;
+  t->count = (uint32_t)count;
+  t->b = b;
+  if (gather(b, t->start, t->count)) return true;
+  range_error(env, "a frame", "reaches beyond the memory of the batch");
+  return false;
+}
+
+bool get_transmit(napi_env env, napi_callback_info info, struct transmit *t) {
+  napi_value argv[4];
+  struct state *st;
+  size_t argc = 4;
+  double fd;
+  if (napi_get_cb_info(env, info, &argc, argv, NULL, (void **)&st) != napi_ok ||
+      !get_integer(env, argv[0], "fd", INT32_MIN, INT32_MAX, &fd))
+    return false;
+  t->fd = (int)fd;
+  return get_frames(env, st, argv + 1, t);
 }
 
 static int send_gathered(struct batch *b, int fd, uint32_t count) {
@@ -237,17 +245,9 @@ static int send_gathered(struct batch *b, int fd, uint32_t count) {
 }
 
 int send_datagrams(struct batch *b, int fd, uint32_t count) {
-  for (uint32_t i = 0; i < count; i++) {
-    uint64_t off = cell(&b->offs[i]);
-    uint64_t len = cell(&b->lens[i]);
-    if (off + len > b->size) {
-      errno = EFAULT;
-      return -1;
-    }
-    b->tx_iov[i].iov_base = b->data + off;
-    b->tx_iov[i].iov_len = len;
-  }
-  return send_gathered(b, fd, count);
+  if (gather(b, 0, count)) return send_gathered(b, fd, count);
+  errno = EFAULT;
+  return -1;
 }
 
 napi_value sent_or_error(napi_env env, const struct transmit *t, ssize_t n) {

@@ -61,11 +61,17 @@ struct batch *get_batch(napi_env env, struct state *st, napi_value v);
 bool get_receive(napi_env env, napi_callback_info info, struct receive *r);
 bool get_transmit(napi_env env, napi_callback_info info, struct transmit *t);
 
+// The same without descriptor: (batch, start, count) are the arguments at `argv`.
+bool get_frames(napi_env env, struct state *st, napi_value *argv, struct transmit *t);
+
 // The result of a send that took `n` frames, or failed; the bytes it took are noted in the batch.
 napi_value sent_or_error(napi_env env, const struct transmit *t, ssize_t n);
 
 // One's complement sum of `len` bytes, in memory order: what it is added to or stored as needs no swapping.
 uint16_t sum_bytes(const uint8_t *p, size_t len);
+
+// Where TCP begins in a frame of IPv4 (not a fragment) or IPv6 without extension headers; 0: it is something else.
+size_t find_tcp(const uint8_t *f, size_t len);
 
 struct virtio_net_hdr;
 

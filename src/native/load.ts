@@ -38,6 +38,26 @@ export interface Addon {
   ): number;
   readOffloaded(fd: number, batch: number, base: number, stride: number, max: number): number;
   writeOffloaded(fd: number, batch: number, start: number, count: number, mtu: number): number;
+  readSegments(fd: number, batch: number, base: number, stride: number, max: number, scratch: number): number;
+  writeSegments(fd: number, batch: number, start: number, count: number): number;
+  splitSegments(
+    batch: number,
+    start: number,
+    count: number,
+    mtu: number,
+    out: number,
+    base: number,
+    limit: number,
+  ): number;
+  mergeSegments(
+    batch: number,
+    start: number,
+    count: number,
+    unused: number,
+    out: number,
+    base: number,
+    limit: number,
+  ): number;
   close(fd: number): number;
   newBatch(memory: Uint8Array, capacity: number, table: Uint32Array, owner: object): number;
   recv(fd: number, batch: number, base: number, stride: number, max: number): number;

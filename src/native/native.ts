@@ -28,6 +28,12 @@ export const ADDRESS_CELLS = 8;
 /** Offsets in a slot's cells. */
 export const Cell = { W0: 0, W1: 1, W2: 2, W3: 3, Port: 4, Scope: 5, Ttl: 6 } as const;
 
+/** Memory that readSegments needs: a vnet header and the longest frame, bytes. */
+export const SCRATCH_BYTES = 10 + 18 + 65_535;
+
+/** Added to the lengths of mergeSegments. */
+export const SUM_HOLDS = 0x8000_0000;
+
 /** Steps of tapIn that can fail. */
 export const TapStep = { Fork: 1, User: 2, Net: 3, Tap: 4, Link: 5, Address: 6, Route: 7 } as const;
 
@@ -168,6 +174,35 @@ export interface NativeApi {
    * into segments that fit it.
    */
   writeOffloaded(fd: number, batch: Batch, start: number, count: number, mtu: number): number;
+  /**
+   * As recv, from such an interface, for who carries plain frames: what came as one is cut into frames that are complete.
+   * `scratch` is a batch of one slot, and SCRATCH_BYTES of memory, for this interface alone: `lens[0]` is not 0 when it
+   * holds frames that did not fit into `max` slots; the next call begins with these.
+   */
+  readSegments(fd: number, batch: Batch, base: number, stride: number, max: number, scratch: Batch): number;
+  /** As send, to such an interface: TCP segments that continue each other are handed over as one, all else as it is. */
+  writeSegments(fd: number, batch: Batch, start: number, count: number): number;
+  /**
+   * Makes frames for a link out of frames `start` to `start + count - 1` of a batch whose TCP has no checksums: segments
+   * that are longer than `mtu` are cut, and copied to `base..limit` of the memory; all get checksums, other frames stay as
+   * they are. `out`, a batch of the same memory, has the frames then, `out.used[0]` of them, and `out.used[1]` is where
+   * what is left of the region begins. Returns how many frames were taken: fewer where there is no room for more.
+   */
+  splitSegments(
+    batch: Batch,
+    start: number,
+    count: number,
+    mtu: number,
+    out: Batch,
+    base: number,
+    limit: number,
+  ): number;
+  /**
+   * The way back: frames with TCP segments that continue each other become one, of up to 64 KiB, in the region. A length
+   * in `out.lens` has SUM_HOLDS added where the frame is TCP whose checksum need not be computed again, and in a merged
+   * frame cannot.
+   */
+  mergeSegments(batch: Batch, start: number, count: number, out: Batch, base: number, limit: number): number;
   /** Gathers frames `start` to `start + count - 1` into one stream write; bytes taken, 0 on EAGAIN, or -errno. */
   writeStream(fd: number, batch: Batch, start: number, count: number): number;
   /** Reads up to `len` bytes of a stream to `base` in the batch's memory; 0 is its end, -EAGAIN that none wait. */
@@ -476,6 +511,13 @@ const faceOf = (addon: Addon): NativeApi => ({
   writeFrames: (fd, batch, start, count) => addon.writeFrames(fd, SlabBatch.id(batch), start, count),
   readOffloaded: (fd, batch, base, stride, max) => addon.readOffloaded(fd, SlabBatch.id(batch), base, stride, max),
   writeOffloaded: (fd, batch, start, count, mtu) => addon.writeOffloaded(fd, SlabBatch.id(batch), start, count, mtu),
+  readSegments: (fd, batch, base, stride, max, scratch) =>
+    addon.readSegments(fd, SlabBatch.id(batch), base, stride, max, SlabBatch.id(scratch)),
+  writeSegments: (fd, batch, start, count) => addon.writeSegments(fd, SlabBatch.id(batch), start, count),
+  splitSegments: (batch, start, count, mtu, out, base, limit) =>
+    addon.splitSegments(SlabBatch.id(batch), start, count, mtu, SlabBatch.id(out), base, limit),
+  mergeSegments: (batch, start, count, out, base, limit) =>
+    addon.mergeSegments(SlabBatch.id(batch), start, count, 0, SlabBatch.id(out), base, limit),
   writeStream: (fd, batch, start, count) => addon.writeStream(fd, SlabBatch.id(batch), start, count),
   readStream: (fd, batch, base, len) => addon.readStream(fd, SlabBatch.id(batch), base, len),
   recvPackets: (fd, batch, base, stride, max) => addon.recvPackets(fd, SlabBatch.id(batch), base, stride, max),

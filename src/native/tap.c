@@ -215,8 +215,7 @@ napi_value fn_tap_in(napi_env env, napi_callback_info info) {
 
 // ---- frames with vnet headers
 
-// Where TCP begins in a frame of IPv4 (not a fragment) or IPv6 without extension headers; 0: it is something else.
-static size_t find_tcp(const uint8_t *f, size_t len) {
+size_t find_tcp(const uint8_t *f, size_t len) {
   if (len < ETH_LEN + 20 + TCP_MIN) return 0;
   const uint8_t *ip = f + ETH_LEN;
   size_t at = 0;

@@ -5,6 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { Drop } from '../../src/core/drop.ts';
 import { FrameMemory } from '../../src/core/frame.ts';
 import { TapLink } from '../../src/link/tap.ts';
+import { tcpFrame } from '../support/guest-frames.ts';
 import { numbered, Recorder, turns, until } from './support.ts';
 
 const ip = (...words: string[]): string => execFileSync('ip', words, { encoding: 'utf8' });
@@ -52,6 +53,28 @@ await until(() => there.frames.length >= 200, 'frames');
 const inOrder = there.numbers.every((n, i) => n === i);
 const batches = there.flushes;
 
+// Streams: merged into the kernel, carried by its bridge in one piece, and cut again.
+const inStream = there.frames.length;
+const sent = Array.from({ length: 130 }, (_, i) =>
+  tcpFrame({
+    sport: 1,
+    dport: 2,
+    seq: i * 1000,
+    flags: i % 50 === 49 ? 'AP' : 'A',
+    data: new Uint8Array(1000).fill(i),
+  }),
+);
+const streamSlab = memory.region(sent.length * 1100);
+for (const [i, frame] of sent.entries()) {
+  const off = streamSlab + i * 1100 + 2;
+  memory.bytes.set(frame, off);
+  a.tx.frame(memory.bytes, off, frame.length);
+}
+a.tx.flush();
+await until(() => there.frames.length >= inStream + sent.length, 'a stream');
+const received = there.frames.slice(inStream);
+const stream = sent.every((frame, i) => Buffer.compare(frame, received[i]!) === 0);
+
 send(b, numbered(7, 9230, 2));
 b.tx.flush();
 await until(() => back.frames.length > 0, 'a long frame');
@@ -78,6 +101,7 @@ console.log(
     inOrder,
     batched: batches <= 20,
     longFrame: back.frames[0]!.length,
+    stream,
     stats: { ...a.stats },
     tooLong: a.drops[Drop.FrameTooLong],
     tooShort: a.drops[Drop.FrameTooShort],
