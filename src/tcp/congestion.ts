@@ -53,6 +53,9 @@ export class Congestion {
   private lastBaseMs = Number.POSITIVE_INFINITY;
   private baseSinceMs = 0;
   private srttMs = 0;
+  /** Smallest round-trip times of this round so far, and of the last one, ms. */
+  private minMs = Number.POSITIVE_INFINITY;
+  private lastMinMs = 0;
 
   // HyStart++: smallest round-trip times of this round and the one before, ms
   private roundMin = Number.POSITIVE_INFINITY;
@@ -84,6 +87,8 @@ export class Congestion {
 
   /** The flight of one round trip has been acknowledged. */
   roundEnded(): void {
+    if (this.minMs !== Number.POSITIVE_INFINITY) this.lastMinMs = this.minMs;
+    this.minMs = Number.POSITIVE_INFINITY;
     if (!this.inSlowStart) return;
     if (this.cssBase !== Number.POSITIVE_INFINITY && ++this.cssRounds >= CSS_ROUNDS) this.ssthresh = this.cwnd;
     this.lastRoundMin = this.roundMin;
@@ -103,13 +108,25 @@ export class Congestion {
     }
   }
 
-  /** The path has a queue, as far as round trips tell. */
-  get queued(): boolean {
-    return this.srttMs > QUEUE_FACTOR * Math.min(this.baseMs, this.lastBaseMs);
+  /** Round-trip time of the path without queues, ms, as far as known. */
+  get baseRttMs(): number {
+    return Math.min(this.baseMs, this.lastBaseMs);
   }
 
-  /** A round-trip time, ms; it matters in slow start only. */
+  /** How long segments of the last round trip waited in queues of the path at least, ms. */
+  get queueMs(): number {
+    return this.lastMinMs - this.baseRttMs;
+  }
+
+  /** The path has a queue, as far as round trips tell. */
+  get queued(): boolean {
+    return this.srttMs > QUEUE_FACTOR * this.baseRttMs;
+  }
+
+  /** A round-trip time, ms. */
   roundTrip(ms: number): void {
+    if (ms < this.minMs) this.minMs = ms;
+    if (!this.inSlowStart) return;
     if (ms < this.roundMin) this.roundMin = ms;
     if (++this.roundSamples < RTT_SAMPLES) return;
     if (this.cssBase !== Number.POSITIVE_INFINITY) {

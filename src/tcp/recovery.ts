@@ -180,6 +180,7 @@ export class LossRecovery {
     if (seqGt(seg.ack, this.roundEnd)) {
       this.roundEnd = this.snd.sndNxt;
       this.cc.roundEnded();
+      if (acked > 0) this.snd.tuneBuffer();
     }
   }
 

@@ -35,9 +35,22 @@ const GATHER_FROM = 8;
 const GATHER_MAX = 64;
 const GATHER_RTT_MS = 3;
 
+/**
+ * Queue of the path, ms, up to which the send buffer may grow; from twice that on it shrinks. A buffer of two windows fills a
+ * long path; on a short one all that is more than the path holds would wait in front of the guest. On a long path it may
+ * be this share of the round trip.
+ */
+const MIN_QUEUE_MS = 2;
+const QUEUE_SHARE = 0.25;
+/** What it changes by in a round trip; it doubles while there is next to no queue. */
+const GROW = 1.25;
+const SHRINK = 0.875;
+
 export class Sender {
   private readonly c: TcpConnection;
   private readonly buffer: SendBuffer;
+  /** Bytes that it may hold at present. */
+  private bufferLimit: number;
   readonly recovery: LossRecovery;
   iss = 0;
   sndUna = 0;
@@ -65,6 +78,7 @@ export class Sender {
   constructor(c: TcpConnection) {
     this.c = c;
     this.buffer = new SendBuffer(c.engine.pool);
+    this.bufferLimit = c.engine.limits.sendBuffer;
     this.recovery = new LossRecovery(c, this);
   }
 
@@ -128,7 +142,7 @@ export class Sender {
 
   get room(): number {
     if (this.finQueued) return 0;
-    return Math.max(0, this.c.engine.limits.sendBuffer - this.buffer.length);
+    return Math.max(0, this.bufferLimit - this.buffer.length);
   }
 
   get held(): number {
@@ -183,7 +197,7 @@ export class Sender {
   takeWritable(): boolean {
     if (!this.wantsWritable) return false;
     const { engine } = this.c;
-    if (this.room * 2 < engine.limits.sendBuffer) return false;
+    if (this.room * 2 < this.bufferLimit) return false;
     if (engine.pool.exhausted) {
       engine.starved(this.c);
       return false;
@@ -214,6 +228,20 @@ export class Sender {
     const duplicate = acked === 0 && seg.len === 0 && !seg.isFin && board.count > 0 && same;
     this.recovery.ackArrived(seg, acked, duplicate);
     if (before === 0 && this.sndWnd > 0 && acked === 0 && board.count > 0) this.recovery.windowOpened();
+  }
+
+  /** Lets the buffer follow the congestion window; once a round trip. */
+  tuneBuffer(): void {
+    const { cc } = this.recovery;
+    const { sendBuffer, sendBufferMax } = this.c.engine.limits;
+    const limit = this.bufferLimit;
+    const allowedMs = Math.max(MIN_QUEUE_MS, QUEUE_SHARE * cc.baseRttMs);
+    if (cc.queueMs > 2 * allowedMs) {
+      this.bufferLimit = Math.max(Math.min(sendBuffer, limit), Math.floor(limit * SHRINK));
+    } else if (cc.queueMs < allowedMs) {
+      const most = limit * (16 * cc.queueMs < allowedMs ? 2 : GROW);
+      this.bufferLimit = Math.max(limit, Math.floor(Math.min(2 * cc.cwnd, most, sendBufferMax)));
+    }
   }
 
   /** True when `end`, the sequence behind a segment, is behind the FIN too. */
@@ -252,7 +280,7 @@ export class Sender {
   }
 
   /**
-   * True while it is better to wait for more ACKs: bulk data on a short path is sent in bursts of two thirds of a window,
+   * True while it is better to wait for more ACKs: bulk data on a short path is sent in bursts of half a window,
    * at most GATHER_MAX segments, and not two segments per ACK. Each burst costs every process on the way one wake-up
    * instead of many. What is in flight brings the ACKs that end the wait; the end of the data, lost segments and what
    * follows them never wait.
@@ -264,7 +292,7 @@ export class Sender {
     if (recovery.rtt.srttMs > GATHER_RTT_MS) return false;
     const window = Math.min(recovery.cc.cwnd, this.sndWnd);
     const sendable = window - pipe;
-    if (sendable >= this.unsent || sendable >= Math.min((window * 2) / 3, GATHER_MAX * this.smss)) return false;
+    if (sendable >= this.unsent || sendable >= Math.min(window / 2, GATHER_MAX * this.smss)) return false;
     recovery.cwndLimited = recovery.cc.cwnd < this.sndWnd;
     return true;
   }

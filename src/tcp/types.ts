@@ -88,6 +88,8 @@ export const stateName = (state: TcpState): string => STATE_NAMES[state];
 export interface TcpLimits {
   /** Bytes that one connection holds unsent or unacknowledged. */
   sendBuffer: number;
+  /** What it grows to while the congestion window asks for more and no queue builds up on the path. */
+  sendBufferMax: number;
   /** Receive window of a new connection, bytes; it doubles up to receiveBufferMax while the peer uses it up. */
   receiveBuffer: number;
   receiveBufferMax: number;
@@ -147,6 +149,7 @@ export interface TcpLimits {
 
 export const DEFAULT_LIMITS: Readonly<TcpLimits> = {
   sendBuffer: 256 << 10,
+  sendBufferMax: 4 << 20,
   receiveBuffer: 256 << 10,
   receiveBufferMax: 4 << 20,
   windowGrowth: 64 << 20,

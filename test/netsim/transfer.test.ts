@@ -15,7 +15,7 @@ interface Case extends Omit<LinkOptions, 'seed'> {
   maxMs: number;
 }
 
-const small: Partial<TcpLimits> = { receiveBuffer: 4000, receiveBufferMax: 4000, sendBuffer: 6000 };
+const small: Partial<TcpLimits> = { receiveBuffer: 4000, receiveBufferMax: 4000, sendBuffer: 6000, sendBufferMax: 6000 };
 const messy = { duplicate: 0.05, reorder: 0.1, holdMs: 8, jitterMs: 2 };
 
 const cases: Case[] = [];
@@ -156,4 +156,26 @@ test('netsim: time by loss and by receive buffer', (t) => {
     table.push(`${String(loss * 100).padEnd(9)}${row.join('')}`);
   }
   t.snapshot(table.join('\n'));
+});
+
+test('netsim: windows and buffers grow to fill a path of 100 ms', (t) => {
+  const sim = new Netsim({ seed: SEED, delayMs: 50, rate: 200, queue: 2_500_000 });
+  const a = new Transfer(40_000_000, 3, 5);
+  const b = new Transfer(0, 5, 3);
+  sim.open(a, b);
+  const ms = sim.run(() => b.received === 40_000_000, 60_000);
+  const ideal = (40_000_000 * 8) / 200_000;
+  t.true(ms > 0 && ms < 2 * ideal, `${Math.round(ms)} ms, ${ideal} at the path's rate: ${JSON.stringify(a.c?.snapshot())}`);
+});
+
+test('netsim: on a LAN with room for a long queue none longer than 5 ms builds up', (t) => {
+  const sim = new Netsim({ seed: SEED, delayMs: 0.1, rate: 1000, queue: 4_000_000 });
+  const a = new Transfer(60_000_000, 3, 5);
+  const b = new Transfer(0, 5, 3);
+  sim.open(a, b);
+  let longest = 0;
+  const look = { ms: 1, run: () => (longest = Math.max(longest, a.c?.snapshot().srttMs ?? 0)) };
+  const ms = sim.run(() => b.received === 60_000_000, 60_000, look);
+  t.true(longest < 5, `${longest} ms`);
+  t.true(ms > 0 && ms < 700, `${Math.round(ms)} ms, 480 at the rate of the link`);
 });

@@ -20,6 +20,7 @@ import {
 const RUNS = 400;
 const LIMITS = {
   sendBuffer: 20_000,
+  sendBufferMax: 20_000,
   receiveBuffer: 20_000,
   receiveBufferMax: 20_000,
   memory: 128 << 10,

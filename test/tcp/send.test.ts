@@ -413,7 +413,7 @@ segmentTest('a path that shrinks by itself is followed', (t) => {
 // Backpressure
 
 segmentTest('write() takes what the buffer holds and writable() tells when there is a good piece of room', (t) => {
-  const h = tcpHarness({ wscale: 7, limits: { sendBuffer: 20_000 } });
+  const h = tcpHarness({ wscale: 7, limits: { sendBuffer: 20_000, sendBufferMax: 20_000 } });
   t.is(h.c.writeRoom, 20_000);
   t.is(h.write(30_000), 20_000);
   t.is(h.c.writeRoom, 0);
@@ -428,7 +428,7 @@ segmentTest('write() takes what the buffer holds and writable() tells when there
 });
 
 segmentTest('notifyWritable() asks for writable() without a write cut short', (t) => {
-  const h = tcpHarness({ wscale: 7, limits: { sendBuffer: 20_000 } });
+  const h = tcpHarness({ wscale: 7, limits: { sendBuffer: 20_000, sendBufferMax: 20_000 } });
   h.write(14_000);
   h.c.notifyWritable();
   h.fromGuest({ seq: 5001, ack: 1001 + 1460 });
@@ -438,7 +438,7 @@ segmentTest('notifyWritable() asks for writable() without a write cut short', (t
 });
 
 segmentTest('writable() may write, and that leaves in the same batch', (t) => {
-  const h = tcpHarness({ wscale: 7, limits: { sendBuffer: 2000 } });
+  const h = tcpHarness({ wscale: 7, limits: { sendBuffer: 2000, sendBufferMax: 2000 } });
   h.write(3000);
   h.all();
   h.onEvent = (e) => {
@@ -495,7 +495,7 @@ segmentTest('resetBehindData(): the RST leaves when the peer has acknowledged al
 });
 
 segmentTest('resetBehindData(): lost data is sent again first, the owner adds what was left over', (t) => {
-  const h = tcpHarness({ limits: { sendBuffer: 2000 } });
+  const h = tcpHarness({ limits: { sendBuffer: 2000, sendBufferMax: 2000 } });
   t.is(h.write(3000), 2000);
   h.onEvent = (e) => {
     if (e === 'writable') h.c.write(pattern(0, 1000), 0, 1000);
@@ -614,7 +614,7 @@ function bulk(rttMs: number): TcpHarness {
   return h;
 }
 
-segmentTest('bulk data on a short path waits for two thirds of a window, on a long path it follows each ACK', (t) => {
+segmentTest('bulk data on a short path waits for half a window, on a long path it follows each ACK', (t) => {
   for (const [rttMs, follows] of [
     [1, false],
     [20, true],
