@@ -5,16 +5,23 @@ import { closeSync, constants, fchmodSync, fstatSync, openSync, statSync, unlink
 import { connect } from 'node:net';
 import { VdeError } from '../core/errors.ts';
 import { errnoName } from '../native/errno.ts';
-import { AF_UNIX, type NativeApi } from '../native/native.ts';
+import { AF_UNIX, type NativeApi, SOCK_STREAM } from '../native/native.ts';
 import { effectiveUid } from './accounts.ts';
 import { removeSocket, setSocketAccess } from './socket-file.ts';
 
-/** A bound socket with its final mode and group (-1: the process's own). Throws a VdeError. */
+/** Connections that wait to be accepted. */
+const BACKLOG = 511;
+
+/**
+ * A bound socket with its final mode and group (-1: the process's own). A stream socket listens from the moment at which it
+ * has a name, so that who waits for the name can connect. Throws a VdeError.
+ */
 export function bindSocket(api: NativeApi, type: number, path: string, mode: number, gid: number): number {
   const fd = api.socket(AF_UNIX, type, 0);
   if (fd < 0) throw new VdeError('ERR_VDE_SYSTEM', `vde: cannot make a socket for ${path}: ${errnoName(fd)}`);
   fchmodSync(fd, mode);
-  const status = api.bindUnix(fd, path);
+  const bound = api.bindUnix(fd, path);
+  const status = bound === 0 && type === SOCK_STREAM ? api.listen(fd, BACKLOG) : bound;
   if (status < 0) {
     api.close(fd);
     throw new VdeError('ERR_VDE_SYSTEM', `vde: cannot bind ${path}: ${errnoName(status)}`);
