@@ -26,7 +26,7 @@ export class LocalSocket {
   /** Absolute. */
   readonly path: string;
   readonly mode: number;
-  /** Bound and not yet listening; its taker closes it. */
+  /** Bound and listening; its taker accepts, and closes it. */
   readonly fd: number;
   private readonly lockFd: number;
   private readonly inode: number;

@@ -37,7 +37,7 @@ for (const spec of COMMANDS) {
     }
     t.true(page.includes(`"vdenet ${packageVersion()}"`));
     for (const line of page.split('\n')) {
-      t.notRegex(line, /^'|^\.(?!\\"|TH|SH|SS|TP|PP|br|B )/);
+      t.notRegex(line, /^'|^\.(?!\\"|TH|SH|SS|TP|PP|br|nh|ad|B )/);
       t.notRegex(line.replace(/\\-/g, '').replace(/^\.\\".*/, ''), /-/, line);
     }
   });

@@ -6,6 +6,7 @@ import test, { type ExecutionContext } from 'ava';
 import { LocalSocket } from '../../src/link/local-socket.ts';
 import { Console, type ConsoleEntry, MAX_CLIENTS, MAX_LINE, MAX_QUEUED } from '../../src/mgmt/console.ts';
 import { data, failure, SUCCESS } from '../../src/mgmt/replies.ts';
+import { native } from '../../src/native/native.ts';
 
 const PROMPT = '\ntest$ ';
 const EVENT = { path: 'clock/tick', tag: 0o61, help: 'a tick' };
@@ -257,7 +258,8 @@ test('the socket has its mode at once, and goes with its lock', async (t) => {
 test('a socket that refuses connections is taken over, one that answers is not', async (t) => {
   const path = place();
   const stale = await LocalSocket.open({ path });
-  rmSync(`${path}.lock`); // as if its process had been killed: bound, nobody listens
+  rmSync(`${path}.lock`); // as if its process had been killed
+  native().close(stale.fd);
   const taken = await LocalSocket.open({ path });
   stale.release();
   t.true(lstatSync(path).isSocket(), 'the new one stays when the old one is released');
