@@ -77,13 +77,16 @@ async function vdeLink(c, switchCmd, { plugCmd, instead } = {}) {
     c.roles.switch.push(c.sw);
   } else c.roles.router.push(instead(c)); // the router is the switch too
   await until(() => fs.existsSync(path.join(c.ctl, 'ctl')), 5000, 'switch control socket');
-  const p = plugCmd
-    ? start([...plugCmd, '-s', c.ctl, 'tap0'], { ns: c.guest, log: `plug${seq++}.log` })
-    : start([...CMD.plug, `vde://${c.ctl}`, 'tap://tap0'], { ns: c.guest, log: `plug${seq++}.log` });
-  c.roles.plug.push(p);
-  await until(() => ifaceIs(c.guest, 'tap0'), 5000, 'tap0 in the guest');
-  await must(['ip', 'link', 'set', 'tap0', 'up', 'mtu', String(c.mtu)], { ns: c.guest });
+  c.plugIn = (ns) => plugIn(c, ns, plugCmd);
+  await c.plugIn(c.guest);
   c.dev = 'tap0';
+}
+/** A TAP interface tap0 in a namespace, plugged into the case's switch. */
+async function plugIn(c, ns, plugCmd) {
+  const cmd = plugCmd ? [...plugCmd, '-s', c.ctl, 'tap0'] : [...CMD.plug, `vde://${c.ctl}`, 'tap://tap0'];
+  c.roles.plug.push(start(cmd, { ns, log: `plug${seq++}.log` }));
+  await until(() => ifaceIs(ns, 'tap0'), 5000, 'tap0 in the guest');
+  await must(['ip', 'link', 'set', 'tap0', 'up', 'mtu', String(c.mtu)], { ns });
 }
 async function ifaceIs(ns, dev, re) {
   const r = await run(['ip', '-d', 'link', 'show', 'dev', dev], { ns });
@@ -168,6 +171,7 @@ function ours(command, switchCmd) {
   const plugCmd = CMD.ourPlug.length ? CMD.ourPlug : undefined;
   return {
     command,
+    plugs: true,
     needs: switchCmd ? [switchCmd[0], CMD.plug[0]] : [CMD.plug[0]],
     ipv6: true,
     bigMtu: switchCmd ? 0 : Number(process.env.SLIRPVDE_BIGMTU || 0),
@@ -222,6 +226,7 @@ const PEERS = {
     },
   },
   vdeknat: {
+    plugs: true,
     // kernel NAT, but the guest reaches it over Debian's switch: the link's own ceiling
     needs: ['nft', 'dnsmasq', CMD.vdeSwitch[0], CMD.plug[0]],
     bigMtu: 0,
@@ -237,6 +242,7 @@ const PEERS = {
     },
   },
   slirpvde: {
+    plugs: true,
     needs: [CMD.vdeSwitch[0], CMD.plug[0], CMD.slirpvde[0]],
     bigMtu: 0,
     dns: DNS,
@@ -251,6 +257,7 @@ const PEERS = {
     },
   },
   vdeslirp: {
+    plugs: true,
     needs: [CMD.vdeSwitch[0], CMD.plug[0]],
     bigMtu: 0,
     dns: DNS,
@@ -843,6 +850,37 @@ async function flowsAt(c, n) {
   }
   return rows;
 }
+/** All of n guests download, or upload, at once: the rate of all, and the least one's share of an equal part. */
+async function guestsAt(c, n) {
+  const guests = [];
+  for (let i = 0; i < n; i++) {
+    const holder = await netns();
+    c.holders.push(holder);
+    const ns = holder.pid;
+    await sysctl(ns, { 'net.ipv6.conf.all.disable_ipv6': 1 });
+    await c.plugIn(ns);
+    await must(['sh', '-c', `ip addr add 10.0.2.${20 + i}/24 dev tap0 && ip route add default via ${c.gw}`], { ns });
+    const port = IPERF + 100 + i;
+    c.kids.push(start(['iperf3', '-s', '-p', String(port)], { ns: c.srv }));
+    guests.push({ ns, port });
+  }
+  await sleep(300);
+  const rows = [];
+  for (const reverse of [false, true]) {
+    const metric = `${n} guests, tcp ${reverse ? 'host>guest' : 'guest>host'}, all`;
+    const [all, cpu] = await metered(c, async () => {
+      const each = await Promise.all(guests.map(({ ns, port }) => iperf(c, { from: ns, host: c.out, port, reverse })));
+      const bad = each.find((r) => r.error);
+      if (bad) return { error: bad.error };
+      const rates = each.map((r) => r.bps);
+      const bps = rates.reduce((a, b) => a + b);
+      return { bps, bytes: each.reduce((sum, r) => sum + r.bytes, 0), share: (Math.min(...rates) * n) / bps };
+    });
+    rows.push(...tcpRows(metric, { ...all, ...cpu }));
+    if (!all.error) rows.push({ metric: `${metric}, least share`, unit: 'of 1/n', value: all.share });
+  }
+  return rows;
+}
 const G = {
   tcp: { mtu: () => 1500, run: (c) => tcpSet(c, '', [1, 8]) },
   tcpbig: { mtu: (P) => P.bigMtu, run: (c) => tcpSet(c, ` mtu ${c.mtu > 60000 ? '64k' : c.mtu}`, [1, 8]) },
@@ -935,7 +973,8 @@ G.udp6 = {
   ipv6: true,
   run: async (c) => [...(await udpByFamily(c, 'guest>host')), ...(await udpByFamily(c, 'host>guest'))],
 };
-for (const n of [100, 1000, 9000, 10000]) G[`flows${n}`] = { mtu: () => 1500, run: (c) => flowsAt(c, n) };
+for (const n of [1, 10, 100, 1000, 9000, 10000]) G[`flows${n}`] = { mtu: () => 1500, run: (c) => flowsAt(c, n) };
+for (const n of [1, 4, 16]) G[`guests${n}`] = { mtu: (P) => (P.plugs ? 1500 : 0), run: (c) => guestsAt(c, n) };
 
 // ---- main
 const names = o.peers.split(',').filter((n) => {

@@ -34,6 +34,15 @@
 #define TCP_MIN 20
 #define TCP_CHECKSUM 16  // offset of the field
 
+// What the kernel may leave to us is kept with the interface. One that outlives us (`ip tuntap add`) is given plain frames,
+// or the next program to open it, which knows nothing of that, would get large segments without checksums; so may we,
+// after a program that left it so.
+static unsigned long offloads(int fd, bool vnet_header) {
+  struct ifreq now = {0};
+  bool stays = ioctl(fd, TUNGETIFF, &now) < 0 || (now.ifr_flags & IFF_PERSIST) != 0;
+  return vnet_header && !stays ? TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN : 0;
+}
+
 static int tap_open(const char *name, bool vnet_header) {
   int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return -errno;
@@ -41,9 +50,8 @@ static int tap_open(const char *name, bool vnet_header) {
   if (vnet_header) request.ifr_flags |= IFF_VNET_HDR;
   memcpy(request.ifr_name, name, strlen(name));
   int header_len = VNET_LEN;
-  if (ioctl(fd, TUNSETIFF, &request) < 0 ||
-      (vnet_header && (ioctl(fd, TUNSETVNETHDRSZ, &header_len) < 0 ||
-                       ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN) < 0))) {
+  if (ioctl(fd, TUNSETIFF, &request) < 0 || (vnet_header && ioctl(fd, TUNSETVNETHDRSZ, &header_len) < 0) ||
+      ioctl(fd, TUNSETOFFLOAD, offloads(fd, vnet_header)) < 0) {
     int error = errno;
     close(fd);
     return -error;

@@ -48,6 +48,22 @@ suite.test('vdenet run: address, name server, and data both ways', ['curl', 'dig
   t.is(`${up}\n`, digest(BYTES));
 });
 
+suite.test('a TAP interface that outlives its plug is left as it was', ['ethtool'], async (t, lab) => {
+  const space = await lab.addSpace('kept');
+  await space.must(['ip', 'tuntap', 'add', 'dev', 'kept0', 'mode', 'tap']);
+  for (const [name, segments] of [
+    ['kept0', 'off'],
+    ['own0', 'on'],
+  ] as const) {
+    const plug = space.start([process.execPath, join(PROJECT, 'bin/vde_plug'), 'null://', `tap://${name}`]);
+    const up = async () => (await space.run(['ip', 'link', 'set', name, 'up'])).code === 0;
+    const carrier = async () => (await space.run(['ip', '-o', 'link', 'show', name])).stdout.includes('LOWER_UP');
+    await until(async () => !plug.running || ((await up()) && (await carrier())), 10_000, `a plug on ${name}`);
+    t.regex(await space.must(['ethtool', '-k', name]), new RegExp(`tcp-segmentation-offload: ${segments}`), name);
+    await plug.stop();
+  }
+});
+
 suite.test('vdenet run ends as its command does, and says what cannot be', [], async (t, lab) => {
   const statusOf = async (...words: string[]): Promise<number | null> => (await lab.world.run([...RUN, ...words])).code;
   t.is(await statusOf('--', 'sh', '-c', 'exit 7'), 7);
