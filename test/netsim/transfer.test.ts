@@ -15,7 +15,12 @@ interface Case extends Omit<LinkOptions, 'seed'> {
   maxMs: number;
 }
 
-const small: Partial<TcpLimits> = { receiveBuffer: 4000, receiveBufferMax: 4000, sendBuffer: 6000, sendBufferMax: 6000 };
+const small: Partial<TcpLimits> = {
+  receiveBuffer: 4000,
+  receiveBufferMax: 4000,
+  sendBuffer: 6000,
+  sendBufferMax: 6000,
+};
 const messy = { duplicate: 0.05, reorder: 0.1, holdMs: 8, jitterMs: 2 };
 
 const cases: Case[] = [];
@@ -165,7 +170,10 @@ test('netsim: windows and buffers grow to fill a path of 100 ms', (t) => {
   sim.open(a, b);
   const ms = sim.run(() => b.received === 40_000_000, 60_000);
   const ideal = (40_000_000 * 8) / 200_000;
-  t.true(ms > 0 && ms < 2 * ideal, `${Math.round(ms)} ms, ${ideal} at the path's rate: ${JSON.stringify(a.c?.snapshot())}`);
+  t.true(
+    ms > 0 && ms < 2 * ideal,
+    `${Math.round(ms)} ms, ${ideal} at the path's rate: ${JSON.stringify(a.c?.snapshot())}`,
+  );
 });
 
 test('netsim: on a LAN with room for a long queue none longer than 5 ms builds up', (t) => {
