@@ -189,11 +189,15 @@ function hasMark(fd: number): boolean {
   return readSync(fd, bytes, 0, bytes.length, 0) === bytes.length && bytes.toString() === CREATED;
 }
 
+/** Sockets of clients (libvdeplug), which are of no use without the switch. A client that is killed leaves its own. */
+const CLIENT_SOCKET = /^\.\d+-\d+$/;
+
 function removeDirectory(path: string): void {
   try {
+    for (const name of readdirSync(path)) if (CLIENT_SOCKET.test(name)) removeSocket(join(path, name));
     rmdirSync(path);
   } catch {
-    // not empty: a client's socket or a user's file is in it
+    // not empty: a user's file is in it
   }
 }
 
