@@ -1,6 +1,6 @@
 // The datagram side of a VDE connection, the same for the client and the server: a connected Unix datagram socket on
 // which every datagram is one Ethernet frame. Other descriptors that keep the borders of messages serve as well: sockets
-// of other families, and TAP devices (`deviceCalls`), which are read and written instead.
+// of other families, and TAP devices, which have calls of their own (`io`, tap.ts).
 //
 // Sending. Frames in the shared FrameMemory are queued by offset and leave at `flush` in one system call. What the
 // kernel does not take then (the peer is slower than we are), and frames in any other memory, are copied into a
@@ -91,9 +91,6 @@ export type FrameCalls = Pick<NativeApi, 'recv' | 'send'> & {
   /** True when frames that were read already wait for the next `recv`; the descriptor does not tell of these. */
   pending?(): boolean;
 };
-
-/** For a descriptor that is no socket: its frames go by read(2) and write(2). */
-export const deviceCalls = (): FrameCalls => ({ recv: native().readFrames, send: native().writeFrames });
 
 export interface VdeSocketOptions {
   memory: FrameMemory;
