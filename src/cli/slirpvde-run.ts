@@ -85,7 +85,7 @@ async function start(config: SlirpvdeConfig, log: Log, source: ConfigSource, clo
     wheel,
     host,
     random: createRandom(),
-    defer: setImmediate,
+    defer: (run) => host.defer(run),
     mac,
     networks: networks.ipv4,
     aliases: names.at4 === null ? [] : [names.at4],

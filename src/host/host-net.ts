@@ -157,6 +157,11 @@ export interface HostNet {
   listenUdp(at: Endpoint, user: HostUdpUser): Promise<HostUdp>;
   /** Opens an echo flow, or gives null when `pingProblem` is set. */
   openPing(to: Endpoint, user: HostPingUser): HostPing | null;
+  /**
+   * Runs `run` once when the events of the present wake-up have been told, or soon after the present call: for what is done
+   * once for many events.
+   */
+  defer(run: () => void): void;
   /** Closes everything that is open (TCP by RST). */
   close(): void;
 }

@@ -6,7 +6,7 @@ import * as n from '../native/native.ts';
 import { listenError } from './from-node.ts';
 import type { HostListener } from './host-net.ts';
 import { putEndpoint } from './native-address.ts';
-import type { Ready, TcpReactor } from './tcp-reactor.ts';
+import type { Reactor, Ready } from './reactor.ts';
 
 /** Connections taken before other sockets have their turn. */
 const ACCEPTS = 64;
@@ -16,7 +16,7 @@ export type OnAccept = (fd: number, remote: Endpoint) => void;
 
 export class NativeListener implements HostListener, Ready {
   readonly local = new Endpoint();
-  private readonly reactor: TcpReactor;
+  private readonly reactor: Reactor;
   private readonly onAccept: OnAccept;
   private readonly forget: (listener: NativeListener) => void;
   private readonly table = new Int32Array(ACCEPTS * n.ACCEPT_CELLS);
@@ -25,7 +25,7 @@ export class NativeListener implements HostListener, Ready {
 
   /** Listens; throws ERR_VDE_LISTEN. */
   constructor(
-    reactor: TcpReactor,
+    reactor: Reactor,
     at: Endpoint,
     backlog: number,
     onAccept: OnAccept,
@@ -50,9 +50,9 @@ export class NativeListener implements HostListener, Ready {
       const at = i * n.ACCEPT_CELLS;
       const [fd, w0, w1, w2, w3, port] = this.table.subarray(at, at + n.ACCEPT_CELLS);
       if (this.fd >= 0) this.onAccept(fd!, new Endpoint().set(w0!, w1!, w2!, w3!, port!));
-      else api.tcpClose(fd!, true); // closed while the connections before it were told
+      else api.reactorClose(fd!, true); // closed while the connections before it were told
     }
-    if (count === ACCEPTS && this.fd >= 0) api.tcpRearm(this.fd);
+    if (count === ACCEPTS && this.fd >= 0) api.reactorRearm(this.fd);
   }
 
   close(): void {

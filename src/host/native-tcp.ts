@@ -1,4 +1,4 @@
-// One TCP socket of the host on the native addon; many share a TcpReactor.
+// One TCP socket of the host on the native addon; many share a Reactor.
 //
 // Reading. An event that says "readable" is followed by reads until nothing is left, the reader pauses, or it has had its
 // share for this turn. The bytes go straight into memory of the user that lends some (for the router: the send buffer of
@@ -20,7 +20,7 @@ import { errnoName } from '../native/errno.ts';
 import * as n from '../native/native.ts';
 import { type ErrnoName, type HostTcp, type HostTcpUser, NO_USER } from './host-net.ts';
 import { putEndpoint } from './native-address.ts';
-import { type Later, READ_LEN, type Ready, type TcpReactor } from './tcp-reactor.ts';
+import { type Later, READ_LEN, type Reactor, type Ready } from './reactor.ts';
 import { type Chunk, giveChunk, WriteQueue } from './write-queue.ts';
 
 /** Least that is asked for by one read, bytes. */
@@ -42,7 +42,7 @@ const DONE = 2;
 export class NativeTcp implements HostTcp, Ready, Later {
   user: HostTcpUser;
   readonly remote: Endpoint;
-  private readonly reactor: TcpReactor;
+  private readonly reactor: Reactor;
   /** Takes this socket off the list of open ones. */
   private readonly forget: (tcp: NativeTcp) => void;
   private readonly own = new Endpoint();
@@ -72,7 +72,7 @@ export class NativeTcp implements HostTcp, Ready, Later {
 
   /** @param ttl  see HostNet.connectTcp */
   static connect(
-    reactor: TcpReactor,
+    reactor: Reactor,
     to: Endpoint,
     user: HostTcpUser,
     ttl: number,
@@ -88,19 +88,19 @@ export class NativeTcp implements HostTcp, Ready, Later {
   }
 
   /** A socket that was never opened, and says so when the present call is over. */
-  static refused(reactor: TcpReactor, to: Endpoint, user: HostTcpUser, code: ErrnoName): NativeTcp {
+  static refused(reactor: Reactor, to: Endpoint, user: HostTcpUser, code: ErrnoName): NativeTcp {
     const tcp = new NativeTcp(reactor, new Endpoint().copy(to), user, -1, CONNECTING, () => {});
     tcp.failLater(code);
     return tcp;
   }
 
   /** Takes over an accepted socket; it starts paused. */
-  static accepted(reactor: TcpReactor, fd: number, remote: Endpoint, forget: (tcp: NativeTcp) => void): NativeTcp {
+  static accepted(reactor: Reactor, fd: number, remote: Endpoint, forget: (tcp: NativeTcp) => void): NativeTcp {
     return new NativeTcp(reactor, remote, NO_USER, fd, OPEN, forget);
   }
 
   private constructor(
-    reactor: TcpReactor,
+    reactor: Reactor,
     remote: Endpoint,
     user: HostTcpUser,
     fd: number,
@@ -156,7 +156,7 @@ export class NativeTcp implements HostTcp, Ready, Later {
   resume(): void {
     if (!this.paused || this.state === DONE) return;
     this.paused = false;
-    if (this.state === OPEN && !this.peerEnded) this.reactor.api.tcpRearm(this.fd);
+    if (this.state === OPEN && !this.peerEnded) this.reactor.api.reactorRearm(this.fd);
   }
 
   end(): void {
@@ -264,7 +264,7 @@ export class NativeTcp implements HostTcp, Ready, Later {
       if (got < asked && (events & ENDING) === 0) return;
       share -= got;
       if (share <= 0) {
-        api.tcpRearm(this.fd);
+        api.reactorRearm(this.fd);
         return;
       }
     }

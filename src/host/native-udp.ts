@@ -10,12 +10,14 @@
 //            own outcome counts. What waits is told when the watch says so, after the call, as HostNet promises.
 
 import { Endpoint } from '../core/address.ts';
+import { copyInto } from '../core/copy.ts';
 import { errnoName, systemError } from '../native/errno.ts';
 import * as n from '../native/native.ts';
-import { ErrorQueue } from './error-queue.ts';
+import type { ErrorQueue } from './error-queue.ts';
 import { setFromText } from './from-node.ts';
 import type { ErrnoName, HostUdp, HostUdpUser } from './host-net.ts';
-import { scopeOf } from './native-address.ts';
+import { putEndpoint, scopeOf } from './native-address.ts';
+import type { Reactor, Ready } from './reactor.ts';
 
 /** Asked for as receive buffer, bytes; the kernel grants what net.core.rmem_max allows. */
 const RECEIVE_BUFFER = 1024 * 1024;
@@ -33,6 +35,7 @@ const DEFAULT_TTL = -1;
 
 /** What all native datagram sockets of a HostNet share. */
 export class UdpWire {
+  readonly reactor: Reactor;
   readonly api: n.NativeApi;
   readonly bytes = new Uint8Array(SLOTS * STRIDE);
   readonly received: n.AddressedBatch;
@@ -41,11 +44,13 @@ export class UdpWire {
   readonly errors: ErrorQueue;
   readonly from = new Endpoint();
 
-  constructor(api: n.NativeApi) {
+  constructor(reactor: Reactor) {
+    const { api } = reactor;
+    this.reactor = reactor;
     this.api = api;
     this.received = api.newAddressedBatch(this.bytes, SLOTS);
     this.sent = api.newAddressedBatch(this.out, 1);
-    this.errors = new ErrorQueue(api);
+    this.errors = reactor.errors;
   }
 }
 
@@ -55,14 +60,13 @@ export function addressBytes(e: Endpoint): Uint8Array {
   return Uint8Array.from(words.flatMap((w) => [w >>> 24, (w >>> 16) & 255, (w >>> 8) & 255, w & 255]));
 }
 
-export class NativeUdp implements HostUdp {
+export class NativeUdp implements HostUdp, Ready {
   private readonly wire: UdpWire;
   private readonly user: HostUdpUser;
   private readonly forget: (udp: NativeUdp) => void;
   private readonly ipv4: boolean;
-  /** Negative: why there is none, or closed. */
-  private fd: number;
-  private poll: n.Poll | null = null;
+  /** -1: none, or closed. */
+  private fd = -1;
   private port = 0;
   private ttl = 0;
   private closed = false;
@@ -72,31 +76,21 @@ export class NativeUdp implements HostUdp {
     this.user = user;
     this.forget = forget;
     this.ipv4 = family === 4;
-    const { api } = wire;
-    this.fd = api.socket(this.ipv4 ? n.AF_INET : n.AF_INET6, n.SOCK_DGRAM, 0);
-    if (this.fd < 0) return;
-    if (this.ipv4) api.setsockopt(this.fd, n.IPPROTO_IP, n.IP_RECVERR, 1);
-    else {
-      api.setsockopt(this.fd, n.IPPROTO_IPV6, n.IPV6_V6ONLY, 1);
-      api.setsockopt(this.fd, n.IPPROTO_IPV6, n.IPV6_RECVERR, 1);
-    }
-    api.setsockopt(this.fd, n.SOL_SOCKET, n.SO_RCVBUF, RECEIVE_BUFFER);
   }
 
   /** Binds to `port` (0: any) of `host`, or of all addresses; null, or why not. May be tried again after a failure. */
   bind(port: number, host?: string): Error | null {
-    const { api } = this.wire;
+    const { api, reactor } = this.wire;
     const at = new Endpoint();
     if (this.ipv4) at.setIpv4(0, port);
     if (host !== undefined) setFromText(at, host, port);
-    const status = this.fd < 0 ? this.fd : api.bindInet(this.fd, addressBytes(at), port);
-    if (status < 0) return systemError(status, 'bind', String(at));
-    try {
-      this.poll = api.poll(this.fd, n.READABLE, this.onReadable);
-    } catch (error) {
-      return error as Error;
-    }
-    this.port = api.localPort(this.fd);
+    at.port = port;
+    const { address } = reactor;
+    const fd = putEndpoint(api, address, at) ? api.udpOpen(address, RECEIVE_BUFFER) : -19; // ENODEV: no such interface
+    if (fd < 0) return systemError(fd, 'bind', String(at));
+    this.fd = fd;
+    this.port = address[n.Cell.Port]!;
+    reactor.add(fd, this);
     return null;
   }
 
@@ -105,14 +99,14 @@ export class NativeUdp implements HostUdp {
   }
 
   send(to: Endpoint, b: Uint8Array, off: number, len: number, ttl = 0): void {
-    if (this.closed || this.poll === null) return;
+    if (this.closed || this.fd < 0) return;
     const scope = scopeOf(this.wire.api, to.zone);
     if (to.port === 0 || scope < 0) this.failLater('EINVAL', to);
     else if (len > (this.ipv4 ? MAX_LEN_V4 : MAX_LEN_V6)) this.failLater('EMSGSIZE', to);
     else {
       if (ttl !== this.ttl) this.setTtl(ttl);
       const { out, sent } = this.wire;
-      out.set(b.subarray(off, off + len), 0);
+      copyInto(b, off, len, out, 0);
       sent.lens[0] = len;
       const { addresses: a } = sent;
       a[n.Cell.W0] = to.w0;
@@ -136,8 +130,7 @@ export class NativeUdp implements HostUdp {
     if (this.closed) return;
     this.closed = true;
     this.forget(this);
-    if (this.poll !== null) this.wire.api.pollClose(this.poll);
-    if (this.fd >= 0) this.wire.api.close(this.fd);
+    if (this.fd >= 0) this.wire.reactor.close(this.fd, false);
     this.fd = -1;
   }
 
@@ -157,8 +150,8 @@ export class NativeUdp implements HostUdp {
     this.ttl = ttl;
   }
 
-  private readonly onReadable = (events: number): void => {
-    if ((events & n.DISCONNECT) !== 0) this.tellErrors();
+  ready(events: number): void {
+    if ((events & n.EPOLLERR) !== 0 && this.tellErrors() === MAX_ERRORS) this.rearm();
     for (let round = 0; round < MAX_ROUNDS && !this.closed; round++) {
       const { api, received } = this.wire;
       const count = api.recvFrom(this.fd, received, 0, STRIDE, SLOTS);
@@ -166,9 +159,16 @@ export class NativeUdp implements HostUdp {
       // An error that waits fails one call with its errno; if none waits, the socket is of no use.
       if (count > 0) this.take(count);
       else if (this.tellErrors() === 0 && !this.closed) this.user.failed(errnoName(count), null);
-      if (count < SLOTS) return;
+      // What comes later is a new event, but not what an error came before.
+      if (count > 0 && count < SLOTS) return;
     }
-  };
+    this.rearm();
+  }
+
+  /** What is left is told in the next turn. */
+  private rearm(): void {
+    if (!this.closed) this.wire.api.reactorRearm(this.fd);
+  }
 
   private take(count: number): void {
     const { received, bytes, from } = this.wire;

@@ -9,7 +9,6 @@
 import * as net from 'node:net';
 import { Endpoint } from '../core/address.ts';
 import { VdeError } from '../core/errors.ts';
-import { native, nativeProblem } from '../native/native.ts';
 import { listenUnixStream } from '../native/unix-server.ts';
 import { errnoOf, listenError, setFromText } from './from-node.ts';
 import type {
@@ -29,7 +28,7 @@ import { NodeTcp } from './node-tcp.ts';
 import { NodeUdp } from './node-udp.ts';
 import { PingSockets } from './ping-socket.ts';
 import { createRandom } from './random.ts';
-import { type TcpReactor, tcpReactor } from './tcp-reactor.ts';
+import { type Reactor, sharedReactor } from './reactor.ts';
 import { bindLike } from './udp-port.ts';
 
 /** Connections that the kernel holds until they are accepted; it takes less when net.core.somaxconn says so. */
@@ -123,18 +122,17 @@ class NodeHostNet implements HostNet {
   private readonly tcps = new Set<HostTcp>();
   private readonly others = new Set<Open>();
   private readonly pings: PingSockets;
-  /** Null: datagram sockets are Node's own. */
+  /** Null: sockets are Node's own. */
+  private readonly reactor: Reactor | null;
   private readonly wire: UdpWire | null;
   private readonly random = createRandom();
-  /** Null: so are TCP sockets. */
-  private readonly reactor: TcpReactor | null;
   private closed = false;
 
   constructor(options: NodeHostNetOptions) {
     this.pings = new PingSockets(options.ping ?? true);
     const wanted = options.native ?? process.env.VDENET_PORTABLE !== '1';
-    this.wire = wanted && nativeProblem() === null ? new UdpWire(native()) : null;
-    this.reactor = wanted ? tcpReactor() : null;
+    this.reactor = wanted ? sharedReactor() : null;
+    this.wire = this.reactor === null ? null : new UdpWire(this.reactor);
   }
 
   get pingProblem(): string | null {
@@ -164,11 +162,7 @@ class NodeHostNet implements HostNet {
     return listener.listen(where);
   }
 
-  private async listenNative(
-    reactor: TcpReactor,
-    at: Endpoint,
-    accept: (socket: HostTcp) => void,
-  ): Promise<HostListener> {
+  private async listenNative(reactor: Reactor, at: Endpoint, accept: (socket: HostTcp) => void): Promise<HostListener> {
     const onAccept = (fd: number, remote: Endpoint): void => {
       const tcp = NativeTcp.accepted(reactor, fd, remote, this.forgetTcp);
       this.tcps.add(tcp);
@@ -234,6 +228,11 @@ class NodeHostNet implements HostNet {
 
   openPing(to: Endpoint, user: HostPingUser): HostPing | null {
     return this.pings.open(to, user);
+  }
+
+  defer(run: () => void): void {
+    if (this.reactor !== null) this.reactor.defer(run);
+    else setImmediate(run);
   }
 
   close(): void {

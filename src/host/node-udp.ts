@@ -11,6 +11,7 @@
 
 import * as dgram from 'node:dgram';
 import { Endpoint } from '../core/address.ts';
+import { copyInto } from '../core/copy.ts';
 import { errnoOf, setFromText } from './from-node.ts';
 import type { ErrnoName, HostUdp, HostUdpUser } from './host-net.ts';
 
@@ -86,7 +87,7 @@ export class NodeUdp implements HostUdp {
       slab = Buffer.allocUnsafeSlow(SLAB_LEN);
       slabAt = 0;
     }
-    slab.set(b.subarray(off, off + len), slabAt);
+    copyInto(b, off, len, slab, slabAt);
     this.socket.send(slab, slabAt, len, to.port, to.host, this.onSent);
     if (this.socket.getSendQueueCount() > 0) slabAt += len;
   }

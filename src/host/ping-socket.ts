@@ -17,6 +17,7 @@
 // makes a new one. All flows share one memory, one place to receive into and one to send from.
 
 import type { Endpoint } from '../core/address.ts';
+import { copyInto } from '../core/copy.ts';
 import { errnoName } from '../native/errno.ts';
 import * as n from '../native/native.ts';
 import { ErrorQueue } from './error-queue.ts';
@@ -147,7 +148,7 @@ class PingSocket implements HostPing {
     bytes[o] = this.ipv4 ? ECHO_REQUEST : ECHO_REQUEST_V6;
     bytes[o + 6] = seq >>> 8;
     bytes[o + 7] = seq;
-    bytes.set(b.subarray(off, off + len), o + HEADER_LEN);
+    copyInto(b, off, len, bytes, o + HEADER_LEN);
     sent.offs[0] = o;
     sent.lens[0] = HEADER_LEN + len;
     // 0: the kernel's send buffer is full. Then the request is lost, as on a busy wire.

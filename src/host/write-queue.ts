@@ -2,6 +2,8 @@
 //
 // What is handed to a host socket is on loan, so it is copied once, here. A socket that has nothing to send holds no chunk.
 
+import { copyInto } from '../core/copy.ts';
+
 /** Bytes of a chunk. */
 export const CHUNK_LEN = 64 * 1024;
 /** Chunks kept for reuse (2 MiB): as many flows as usually write within one wake-up. */
@@ -54,7 +56,7 @@ export class WriteQueue {
       this.tail = chunk;
     }
     const n = Math.min(len, CHUNK_LEN - chunk.len);
-    chunk.bytes.set(b.subarray(off, off + n), chunk.len);
+    copyInto(b, off, n, chunk.bytes, chunk.len);
     chunk.len += n;
     return n;
   }

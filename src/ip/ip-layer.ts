@@ -463,6 +463,7 @@ export class IpLayer implements FrameSink {
 
   /** End of a wake-up: the transports send what they held back, then all frames leave. */
   flush(): void {
+    this.inBatch = true; // whatever is sent meanwhile leaves below
     if (this.onFlush !== null) this.onFlush();
     this.link.tx.flush();
     this.arena.reset();

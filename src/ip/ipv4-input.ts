@@ -2,6 +2,7 @@
 // own addresses. What passes goes to the handler of its protocol.
 
 import { MAPPED } from '../core/address.ts';
+import { copyInto } from '../core/copy.ts';
 import { Drop } from '../core/drop.ts';
 import { Packet } from '../core/packet.ts';
 import * as ethernet from '../wire/ethernet.ts';
@@ -123,7 +124,7 @@ export class Ipv4Input {
     const len = p.end - p.l4;
     const o = layer.stage(n, len);
     const out = layer.staged;
-    out.set(p.b.subarray(p.l4, p.end), o);
+    copyInto(p.b, p.l4, p.end - p.l4, out, o);
     out[o] = icmp.TYPE_ECHO_REPLY;
     icmp.writeChecksum(out, o, len);
     layer.sendStaged(n, o, len, p.dst0, p.dst1, p.dst2, p.dst3, ipv4.PROTO_ICMP, DEFAULT_TTL);

@@ -9,6 +9,7 @@
 //
 // A source that is only valid on the link cannot be answered from beyond it: "beyond scope" (RFC 4443 section 3.1).
 
+import { copyInto } from '../core/copy.ts';
 import { Drop } from '../core/drop.ts';
 import { Packet } from '../core/packet.ts';
 import * as ethernet from '../wire/ethernet.ts';
@@ -219,7 +220,7 @@ export class Ipv6Input {
     const len = p.end - p.l4;
     const o = layer.stage(n, len);
     const out = layer.staged;
-    out.set(p.b.subarray(p.l4, p.end), o);
+    copyInto(p.b, p.l4, p.end - p.l4, out, o);
     out[o] = icmp.TYPE_ECHO_REPLY;
     const s0 = from === null ? p.dst0 : from.w0;
     const s1 = from === null ? p.dst1 : from.w1;

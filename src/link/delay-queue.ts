@@ -4,7 +4,7 @@
 // each size are carved out of larger blocks when they are first needed, and used again for ever: once a queue has been as
 // full as it gets, a frame costs one copy and no allocation.
 
-import { copyFrame } from './frame-ring.ts';
+import { copyInto } from '../core/copy.ts';
 import { MAX_RX_FRAME } from './limits.ts';
 
 /** Bytes of slots, smallest first. */
@@ -49,7 +49,7 @@ export class DelayQueue {
     if (size < 0 || this.heap.length >= this.maxFrames || this.held + SIZES[size]! > this.maxBytes) return false;
     const slot = this.free[size]!.pop() ?? this.carve(size);
     this.held += SIZES[size]!;
-    copyFrame(slot.bytes, slot.offset, b, off, len);
+    copyInto(b, off, len, slot.bytes, slot.offset);
     slot.len = len;
     slot.timeMs = timeMs;
     slot.serial = this.serial++;

@@ -8,7 +8,7 @@
 // only one that is cut by the end of a chunk is copied, into a buffer that is made when it is first needed. A length of
 // zero is skipped: VDE's tools allow it.
 
-import { copyFrame } from './frame-ring.ts';
+import { copyInto } from '../core/copy.ts';
 
 export class FrameDecoder {
   /** Bytes of the length. */
@@ -76,7 +76,7 @@ export class FrameDecoder {
 
   private keep(b: Uint8Array, off: number, len: number): void {
     this.partial ??= new Uint8Array(this.headerLen + this.maxFrame);
-    copyFrame(this.partial, this.have, b, off, len);
+    copyInto(b, off, len, this.partial, this.have);
     this.have += len;
   }
 

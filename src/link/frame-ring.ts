@@ -7,16 +7,8 @@
 //   bytes   |  newest |  (free)  | oldest | ... | ... |
 //                     ^at        ^offs[head]
 
+import { copyInto } from '../core/copy.ts';
 import type { FrameSlots } from '../core/frame.ts';
-
-/** Copies `len` bytes from `src` at `off` to `dst` at `at`; for bytes in any two arrays. */
-export function copyFrame(dst: Uint8Array, at: number, src: Uint8Array, off: number, len: number): void {
-  if (len <= 128) {
-    for (let i = 0; i < len; i++) dst[at + i] = src[off + i]!;
-  } else {
-    dst.set(src.subarray(off, off + len), at);
-  }
-}
 
 /** Slots for a ring whose frames are not sent by the native addon. */
 export const plainSlots = (capacity: number): FrameSlots => ({
@@ -53,7 +45,7 @@ export class FrameRing {
         if (start + len > oldest) return false;
       }
     } else if (start + len > oldest) return false;
-    copyFrame(this.bytes, start, b, off, len);
+    copyInto(b, off, len, this.bytes, start);
     const slot = (this.head + this.count) % capacity;
     offs[slot] = start;
     lens[slot] = len;

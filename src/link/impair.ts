@@ -32,12 +32,12 @@
 // Bounds: MAX_FRAMES and MAX_BYTES in each direction, whatever the parameters say; the newest frame is dropped and counted.
 
 import type { Clock } from '../core/clock.ts';
+import { copyInto } from '../core/copy.ts';
 import { Drop, newDropCounters } from '../core/drop.ts';
 import type { FrameSink, Link } from '../core/frame.ts';
 import { Prng } from '../core/prng.ts';
 import { type Paced, pacedOf } from './cable.ts';
 import { DelayQueue } from './delay-queue.ts';
-import { copyFrame } from './frame-ring.ts';
 import { type Direction, type ImpairModel, LR, RL, sample } from './impair-model.ts';
 import { MAX_RX_FRAME } from './limits.ts';
 
@@ -380,7 +380,7 @@ class Channel implements FrameSink {
     const flips = density <= 0 ? 0 : this.random.poisson((len * density) / MEGA, len * 8);
     if (flips === 0) to.frame(b, off, len);
     else {
-      copyFrame(this.scratch, 0, b, off, len);
+      copyInto(b, off, len, this.scratch, 0);
       for (let i = 0; i < flips; i++) {
         const bit = Math.floor(this.random.uniform() * len * 8);
         this.scratch[bit >> 3]! ^= 1 << (bit & 7);

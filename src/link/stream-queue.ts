@@ -10,7 +10,7 @@
 // goes alone: VDE's own tools keep a part of a frame between two reads, but not a part of its length.
 
 import type { Writable } from 'node:stream';
-import { copyFrame } from './frame-ring.ts';
+import { copyInto } from '../core/copy.ts';
 
 const FIRST_BYTES = 16 << 10;
 /** Bound of each buffer, bytes. Behind it the kernel holds another 200 KiB or so. */
@@ -104,7 +104,7 @@ export class StreamQueue {
     }
     q.bytes[at++] = len >>> 8;
     q.bytes[at++] = len;
-    copyFrame(q.bytes, at, b, off, len);
+    copyInto(b, off, len, q.bytes, at);
     q.end = at + len;
     return true;
   }

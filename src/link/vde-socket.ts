@@ -176,15 +176,17 @@ export class VdeSocket implements FrameSink {
 
   /** As FrameSink has it. */
   pump(forwarder: Forwarder | null, port: number): void {
-    if (this.direct === 0 || this.eof || (forwarder === this.forwarder && port === this.port)) return;
+    if (forwarder === this.forwarder && port === this.port) return;
     this.forwarder = forwarder;
     this.port = port;
     if (this.poll !== null) this.setPump(this.poll);
   }
 
   private setPump(poll: Poll): void {
+    if (this.direct === 0) return;
     const { rx } = this.shared;
-    this.api.pollForward(poll, this.forwarder, this.port, rx, this.memory.rxBase, RX_STRIDE, RX_SLOTS, MAX_RX_FRAME);
+    const forwarder = this.eof ? null : this.forwarder; // the end of a peer looks like an empty frame
+    this.api.pollForward(poll, forwarder, this.port, rx, this.memory.rxBase, RX_STRIDE, RX_SLOTS, MAX_RX_FRAME);
   }
 
   /** Stops or resumes receiving, from inside a sink too. */
@@ -345,7 +347,7 @@ export class VdeSocket implements FrameSink {
       return;
     }
     this.poll = this.api.poll(this.fd, events, this.readyBound);
-    if (this.forwarder !== null) this.setPump(this.poll);
+    this.setPump(this.poll);
   }
 
   private ready(events: number, count: number, next: number): void {

@@ -19,6 +19,7 @@
 // Bounds: SLOTS frames wait for `flush`, the kernel's buffer holds the rest, and what it refuses is dropped and counted.
 
 import { networkInterfaces } from 'node:os';
+import { copyInto } from '../core/copy.ts';
 import { Drop, newDropCounters } from '../core/drop.ts';
 import { VdeError } from '../core/errors.ts';
 import { type FrameSink, type Link, newLinkStats, RX_SLOTS, RX_STRIDE } from '../core/frame.ts';
@@ -26,7 +27,6 @@ import { errnoName } from '../native/errno.ts';
 import * as n from '../native/native.ts';
 import { dstHi, dstLo, srcHi, srcLo } from '../wire/ethernet.ts';
 import * as vxlan from '../wire/vxlan.ts';
-import { copyFrame } from './frame-ring.ts';
 import { FRAME_OVERHEAD, MAX_RX_FRAME, MIN_FRAME } from './limits.ts';
 import { StationTable } from './station-table.ts';
 import { addressOf, isIpv4, type VxlanOptions } from './vxlan-options.ts';
@@ -210,7 +210,7 @@ export class VxlanLink implements Link {
     }
     if (this.slots === SLOTS) this.transmit();
     const slot = this.slots++;
-    copyFrame(this.out, slot * this.outStride + vxlan.HEADER_LEN, b, off, len);
+    copyInto(b, off, len, this.out, slot * this.outStride + vxlan.HEADER_LEN);
     this.stats.txFrames++;
     this.stats.txBytes += len;
     const known = (b[off]! & 1) !== 0 ? -1 : this.stations.find(dstHi(b, off), dstLo(b, off), this.now());

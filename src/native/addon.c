@@ -19,7 +19,7 @@
 // one inside its own callback is safe. When the environment ends, an asynchronous clean-up hook closes what is left:
 // without it a worker's exit would abort the process ("uv_loop_close() while having open handles").
 //
-// TCP sockets have one epoll of their own, which one watch watches: tcp.c.
+// Sockets of the host have one epoll of their own, which one watch watches: reactor.c.
 //
 // State. One struct per environment (main thread, each worker), given to each function as its data pointer. It lives
 // until the environment, all batches and all watches are gone, in whatever order the finalizers run.
@@ -28,7 +28,7 @@
 
 #include <stdio.h>
 
-#define ABI 7  // of these files and load.ts: raised when a function changes
+#define ABI 8  // of these files and load.ts: raised when a function changes
 
 // ---- state
 
@@ -57,7 +57,7 @@ void state_release(struct state *st) {
   free(st->batches.slots);
   free(st->watches.slots);
   free(st->forwarders.slots);
-  tcp_free(st);
+  reactor_free(st);
   free(st);
 }
 
@@ -126,7 +126,7 @@ bool get_table(napi_env env, napi_value v, const char *what, size_t least, int32
 
 static void on_environment_exit(napi_async_cleanup_hook_handle hook, void *data) {
   (void)hook;
-  tcp_end(data);
+  reactor_end(data);
   watches_end(data);
 }
 
@@ -146,7 +146,7 @@ NAPI_MODULE_INIT() {
   if (st == NULL) return out_of_memory(env);
   st->env = env;
   st->users = 1;
-  st->tcp.epoll = st->tcp.reserve = -1;
+  st->reactor.epoll = st->reactor.reserve = -1;
   if (napi_get_uv_event_loop(env, &st->loop) != napi_ok ||
       napi_set_instance_data(env, st, on_state_gone, NULL) != napi_ok) {
     free(st);

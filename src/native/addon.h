@@ -30,11 +30,11 @@ struct table {
   uint32_t free;  // the first free slot; size: none
 };
 
-// TCP sockets (tcp.c).
-struct tcp_sockets {
+// Sockets of the reactor (reactor.c).
+struct reactor {
   int epoll;       // -1: not made yet
   int reserve;     // for clients that are turned away; -1: none
-  uint8_t *known;  // by descriptor: the family of the socket, 0 for what is none of them
+  uint8_t *known;  // by descriptor: kind of the socket, 0 for what is none of them
   size_t size;
 };
 
@@ -48,7 +48,7 @@ struct state {
   struct table batches;
   struct table watches;
   struct table forwarders;
-  struct tcp_sockets tcp;
+  struct reactor reactor;
 };
 
 bool table_add(struct table *t, void *entry, uint32_t *id);
@@ -64,9 +64,9 @@ void state_release(struct state *st);
 // Closes all watches of an environment that ends, then removes its exit hook.
 void watches_end(struct state *st);
 
-// Closes all TCP sockets of an environment that ends; gives back what they needed.
-void tcp_end(struct state *st);
-void tcp_free(struct state *st);
+// Closes all sockets of the reactor of an environment that ends; gives back what they needed.
+void reactor_end(struct state *st);
+void reactor_free(struct state *st);
 
 // ---- arguments and results
 
@@ -108,10 +108,10 @@ static inline bool get_cells(napi_env env, napi_value v, const char *what, size_
   return get_table(env, v, what, least, cells, &len);
 }
 
-// What a watch does by itself with what comes in: forward it by a table (forward.c).
+// What a watch does by itself with what comes in: receive it, and forward it by a table (forward.c).
 struct pump {
   bool on;
-  uint32_t forwarder;
+  int64_t forwarder;  // -1: none, everything is left over
   uint32_t port;
   uint32_t batch;
   size_t base;
@@ -195,13 +195,13 @@ static inline napi_value count_or_error(napi_env env, ssize_t rc) {
   X("tcpListen", fn_tcp_listen)       \
   X("tcpAccept", fn_tcp_accept)       \
   X("tcpName", fn_tcp_name)           \
-  X("tcpEpoll", fn_tcp_epoll)         \
-  X("tcpEvents", fn_tcp_events)       \
-  X("tcpRearm", fn_tcp_rearm)         \
   X("tcpRead", fn_tcp_read)           \
   X("tcpWrite", fn_tcp_write)         \
   X("tcpEnd", fn_tcp_end)             \
-  X("tcpClose", fn_tcp_close)         \
+  X("udpOpen", fn_udp_open)           \
+  X("reactorRearm", fn_reactor_rearm) \
+  X("reactorClose", fn_reactor_close) \
+  X("pollReactor", fn_poll_reactor)   \
   X("poll", fn_poll)                  \
   X("pollModify", fn_poll_modify)     \
   X("pollForward", fn_poll_forward)   \

@@ -5,8 +5,8 @@
 // written by JavaScript: whatever is used as an index is read once and checked, so that a wrong table gives wrong
 // forwarding, never an access outside the memory that was registered.
 //
-// A pump is a watch that receives, forwards and sends by itself, as long as the table is valid (LIVE), all frames are
-// plain and the sockets take them: then JavaScript is not called. Whatever is left over, it is called for. What was done
+// A pump is a watch that receives by itself, and forwards and sends too as long as there is a table that is valid (LIVE), all
+// frames are plain and the sockets take them: then JavaScript is not called. Whatever is left over, it is called for. What was done
 // is added up in the sums, where JavaScript fetches it.
 
 #include "batch.h"
@@ -323,11 +323,20 @@ static bool is_there(const struct batch *b) {
          napi_is_detached_arraybuffer(b->state->env, slab, &gone) == napi_ok && !gone;
 }
 
+// One batch for JavaScript; true: nothing waits, for nobody.
+static bool fetch(struct batch *b, int fd, const struct pump *p, struct pumped *left) {
+  int n = receive_datagrams(b, fd, p->base, p->stride, p->max);
+  if (n < 0 && errno == EAGAIN) return true;
+  *left = (struct pumped){.received = true, .count = n < 0 ? -errno : n};
+  return false;
+}
+
 bool pump(struct state *st, int fd, const struct pump *p, struct pumped *left) {
-  struct forwarder *f = table_get(&st->forwarders, p->forwarder);
   struct batch *b = table_get(&st->batches, p->batch);
-  if (f == NULL || b == NULL || p->port >= f->ports || f->words[LIVE] != 1 || f->tick_ns == 0) return false;
-  if (p->max > b->capacity || (uint64_t)p->base + (uint64_t)p->stride * p->max > b->size || !is_there(b)) return false;
+  if (b == NULL || p->max > b->capacity || (uint64_t)p->base + (uint64_t)p->stride * p->max > b->size || !is_there(b))
+    return false;
+  struct forwarder *f = p->forwarder < 0 ? NULL : table_get(&st->forwarders, (double)p->forwarder);
+  if (f == NULL || p->port >= f->ports || f->words[LIVE] != 1 || f->tick_ns == 0) return fetch(b, fd, p, left);
   uint64_t ns = uv_now(st->loop) * 1000000;
   uint32_t passed = ns > f->tick_ns ? (uint32_t)((ns - f->tick_ns) / (TICK_MS * 1000000ull)) : 0;
   struct run r = {.f = f,
@@ -336,11 +345,10 @@ bool pump(struct state *st, int fd, const struct pump *p, struct pumped *left) {
                   .vlan = port_words(f, p->port)[IN],
                   .tick = f->words[TICK] + passed,
                   .full = f->words[FULL_PORT] == p->port};
-  if (r.vlan == UINT32_MAX) return false;
+  if (r.vlan == UINT32_MAX) return fetch(b, fd, p, left);
   for (int round = 0; round < MAX_ROUNDS; round++) {
-    int n = receive_datagrams(b, fd, p->base, p->stride, p->max);
-    if (n < 0 && errno == EAGAIN) return true;
-    *left = (struct pumped){.received = true, .count = n < 0 ? -errno : n};
+    if (fetch(b, fd, p, left)) return true;
+    int n = left->count;
     if (n < 0) return false;
     double bytes = 0;
     f->n_filled = 0;

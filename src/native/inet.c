@@ -13,10 +13,12 @@
 #include "addon.h"
 #include "batch.h"
 #include "inet.h"
+#include "reactor.h"
 
 #include <arpa/inet.h>
 #include <linux/errqueue.h>
 #include <net/if.h>
+#include <unistd.h>
 
 #define MAPPED 0xffff   // third word of an IPv4 address
 #define CONTROL_LEN 64  // one control message with a number, of either family; aligned
@@ -249,4 +251,40 @@ napi_value fn_join_group(napi_env env, napi_callback_info info) {
     if (index != 0) rc = setsockopt(fd, level, IPV6_MULTICAST_IF, &index, sizeof(index));
   }
   return result(env, rc < 0 ? rc : setsockopt(fd, level, MCAST_JOIN_GROUP, &request, sizeof(request)));
+}
+
+// ---- sockets of the reactor
+
+static void set_option(int fd, int level, int name, int value) {
+  // Best effort: the kernel grants what its limits allow.
+  (void)setsockopt(fd, level, name, &value, sizeof(value));
+}
+
+// udpOpen(address, receive): a datagram socket bound to the address, with a receive buffer of that many bytes and a queue of
+// errors; or -errno. The port of the address becomes the one that it got.
+napi_value fn_udp_open(napi_env env, napi_callback_info info) {
+  ARGUMENTS(2);
+  int32_t *cells;
+  if (!get_cells(env, argv[0], "address", CELLS, &cells)) return NULL;
+  INTEGER(int, receive, 1, 0, INT32_MAX);
+  struct sockaddr_storage at;
+  socklen_t len = get_address((uint32_t *)cells, &at);
+  int fd = socket(at.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return result(env, -1);
+  if (at.ss_family == AF_INET6) {
+    set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    set_option(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
+  } else {
+    set_option(fd, IPPROTO_IP, IP_RECVERR, 1);
+  }
+  set_option(fd, SOL_SOCKET, SO_RCVBUF, receive);
+  struct sockaddr_storage own = {0};
+  socklen_t own_len = sizeof(own);
+  if (bind(fd, (struct sockaddr *)&at, len) < 0 || getsockname(fd, (struct sockaddr *)&own, &own_len) < 0) {
+    int error = errno;
+    close(fd);
+    return number(env, -error);
+  }
+  put_address((uint32_t *)cells, &own);
+  return number(env, adopt(st, fd, at.ss_family | DATAGRAMS));
 }

@@ -7,9 +7,9 @@ import { arch, platform } from 'node:process';
 import { fileURLToPath } from 'node:url';
 
 /** Must equal ABI in addon.c; a binary of another one is refused. */
-const ABI = 7;
+const ABI = 8;
 
-/** Called by a watch: see NativeApi.poll and NativeApi.pollForward. */
+/** Called by a watch: see NativeApi.poll, NativeApi.pollForward and NativeApi.pollReactor. */
 export type Ready = (events: number, count?: number, next?: number) => void;
 
 /** What addon.c exports. Batches and watches are ids here; native.ts gives them objects. */
@@ -87,13 +87,13 @@ export interface Addon {
   tcpListen(address: Int32Array, backlog: number): number;
   tcpAccept(fd: number, table: Int32Array): number;
   tcpName(fd: number, address: Int32Array): number;
-  tcpEpoll(): number;
-  tcpEvents(table: Int32Array): number;
-  tcpRearm(fd: number): number;
   tcpRead(fd: number, pieces: readonly Uint8Array[], count: number, off: number, len: number): number;
   tcpWrite(fd: number, pieces: readonly Uint8Array[], count: number, off: number, len: number): number;
   tcpEnd(fd: number): number;
-  tcpClose(fd: number, reset: boolean): number;
+  udpOpen(address: Int32Array, receive: number): number;
+  reactorRearm(fd: number): number;
+  reactorClose(fd: number, reset: boolean): number;
+  pollReactor(ready: Ready, table: Int32Array): number;
   poll(fd: number, events: number, ready: Ready): number;
   pollModify(watch: number, events: number): number;
   pollForward(

@@ -63,6 +63,7 @@ export const ORIGIN_ICMP6 = 3;
 
 /** A registered readiness watch; opaque. */
 export interface Poll {
+  /** -1: the reactor's. */
   readonly fd: number;
 }
 
@@ -224,7 +225,7 @@ export interface NativeApi {
   /** As send, to a packet socket, at most 64 at once. A device that is full fails with -ENOBUFS. */
   sendPackets(fd: number, batch: Batch, start: number, count: number): number;
 
-  // ---- TCP sockets: known by their descriptors until tcpClose, watched all together by one epoll
+  // ---- TCP sockets of the reactor
   /**
    * Begins to connect to an address (ADDRESS_CELLS words as in a batch), by segments with its TTL, 0: the system's. A
    * descriptor, or -errno when it failed at once.
@@ -244,15 +245,6 @@ export interface NativeApi {
   tcpAccept(fd: number, table: Int32Array): number;
   /** Puts the own address into ADDRESS_CELLS words. */
   tcpName(fd: number, address: Int32Array): number;
-  /** The descriptor of the epoll, to be watched for READABLE: the same for all callers of a thread. */
-  tcpEpoll(): number;
-  /**
-   * Takes up to 256 events into `table`: EVENT_CELLS words each, descriptor and EPOLL bits; how many. An event is told
-   * once (edge-triggered), a new socket has its first by itself.
-   */
-  tcpEvents(table: Int32Array): number;
-  /** Has what the socket is ready for told again. */
-  tcpRearm(fd: number): number;
   /**
    * Reads up to `len` bytes into the first `count` (1 to 64) of `pieces`, from `off` of the first one on; 0 is the peer's
    * end, -EAGAIN that nothing waits.
@@ -262,8 +254,24 @@ export interface NativeApi {
   tcpWrite(fd: number, pieces: readonly Uint8Array[], count: number, off: number, len: number): number;
   /** FIN behind what was written. */
   tcpEnd(fd: number): number;
-  /** Closes, with `reset` by RST. No event is told any more but those that were taken already. */
-  tcpClose(fd: number, reset: boolean): number;
+
+  // ---- the reactor: sockets known by their descriptors until reactorClose, watched all together by one epoll
+  /**
+   * A datagram socket bound to the address, whose Port cell becomes the port that it got, with the queue of errors of
+   * recvError. `receive` is asked for as size of its receive buffer, bytes. A descriptor, or -errno. Its events are
+   * EPOLLIN and EPOLLERR.
+   */
+  udpOpen(address: Int32Array, receive: number): number;
+  /** Has what the socket is ready for told again. */
+  reactorRearm(fd: number): number;
+  /** Closes, with `reset` TCP by RST. No event is told any more but those that are in the table already. */
+  reactorClose(fd: number, reset: boolean): number;
+  /**
+   * A watch of the reactor: calls `ready(events, count)` once per wake-up, with `count` events in `table`, 1 to
+   * MAX_REACTOR_EVENTS: EVENT_CELLS words each, descriptor and EPOLL bits. An event is told once (edge-triggered), a new
+   * socket has its first by itself. The table is filled anew at each call. Throws as `poll` does.
+   */
+  pollReactor(ready: Ready): { poll: Poll; table: Int32Array };
 
   // ---- readiness
   /**
@@ -277,10 +285,11 @@ export interface NativeApi {
   /** Changes the events; 0 pauses. Without effect on a closed watch. */
   pollModify(poll: Poll, events: number): void;
   /**
-   * Frames of a datagram socket are received (as `recv` does), forwarded and sent without a call of `ready`, as far as
-   * the forwarder's table allows it (core/forward-table.ts); null ends that. When something is left over, `ready` gets two
-   * more arguments: what a receive into the batch returned, frames or -errno, and the number of the first of these frames
-   * that was not forwarded; those before it are in their queues, or sent. The caller keeps batch and forwarder alive.
+   * Frames of a datagram socket are received (as `recv` does) before `ready` is called, which gets two more arguments then:
+   * what the receive returned, frames or -errno, and 0. With a forwarder they are forwarded and sent, too, as far as its
+   * table allows it (core/forward-table.ts), and `ready` is only called for what is left over: the second number is that
+   * of the first frame that was not forwarded; those before it are in their queues, or sent. The caller keeps batch and
+   * forwarder alive.
    *
    * @param longest  frames of more bytes are left over
    */
@@ -313,10 +322,12 @@ export const READABLE = 1;
 export const WRITABLE = 2;
 export const DISCONNECT = 4;
 
-/** Words of an entry of tcpEvents and of tcpAccept. */
+/** Words of an entry of pollReactor's table and of tcpAccept's. */
 export const EVENT_CELLS = 2;
 export const ACCEPT_CELLS = 8;
-/** Events of tcpEvents. */
+/** Most events of one wake-up. */
+export const MAX_REACTOR_EVENTS = 256;
+/** Events of the reactor. */
 export const EPOLLIN = 0x1;
 export const EPOLLOUT = 0x4;
 export const EPOLLERR = 0x8;
@@ -426,10 +437,11 @@ class Watch implements Poll {
   readonly fd: number;
   #id: number;
 
-  constructor(addon: Addon, fd: number, events: number, ready: Ready) {
+  /** @param id  what the addon answered */
+  constructor(fd: number, id: number) {
     this.fd = fd;
-    this.#id = addon.poll(fd, events, ready);
-    if (this.#id < 0) throw systemError(this.#id, 'poll', `of descriptor ${fd}`);
+    this.#id = id;
+    if (id < 0) throw systemError(id, 'poll', `of descriptor ${fd}`);
   }
 
   static modify(addon: Addon, poll: Poll, events: number): void {
@@ -493,13 +505,19 @@ const faceOf = (addon: Addon): NativeApi => ({
   tcpListen: addon.tcpListen,
   tcpAccept: addon.tcpAccept,
   tcpName: addon.tcpName,
-  tcpEpoll: addon.tcpEpoll,
-  tcpEvents: addon.tcpEvents,
-  tcpRearm: addon.tcpRearm,
   tcpRead: addon.tcpRead,
   tcpWrite: addon.tcpWrite,
   tcpEnd: addon.tcpEnd,
-  tcpClose: addon.tcpClose,
+
+  udpOpen: addon.udpOpen,
+  reactorRearm: addon.reactorRearm,
+  reactorClose: addon.reactorClose,
+  pollReactor: (ready) => {
+    // Shared memory cannot be detached, so the addon may keep its address.
+    const bytes = MAX_REACTOR_EVENTS * EVENT_CELLS * Int32Array.BYTES_PER_ELEMENT;
+    const table = new Int32Array(new SharedArrayBuffer(bytes));
+    return { poll: new Watch(-1, addon.pollReactor(ready, table)), table };
+  },
 
   newBatch: (memory, capacity) => new SlabBatch(addon, memory, capacity, false),
   newAddressedBatch: (memory, capacity) => new SlabBatch(addon, memory, capacity, true),
@@ -525,7 +543,7 @@ const faceOf = (addon: Addon): NativeApi => ({
 
   newForwarder: (table, stations) => new TableForwarder(addon, table, stations),
 
-  poll: (fd, events, ready) => new Watch(addon, fd, events, ready),
+  poll: (fd, events, ready) => new Watch(fd, addon.poll(fd, events, ready)),
   pollModify: (poll, events) => Watch.modify(addon, poll, events),
   pollForward: (poll, forwarder, port, batch, base, stride, max, longest) => {
     const id = Watch.id(poll);

@@ -1,84 +1,25 @@
-// TCP sockets: many of them behind one epoll.
-//
-// Readiness. One epoll per environment watches all TCP sockets, and one watch (watch.c) watches the epoll: JavaScript is
-// called once per turn of the event loop, and fetches the events of that turn by one tcpEvents. Sockets are registered
-// once, edge-triggered, for everything: what JavaScript does not want to hear now it ignores, and asks again by tcpRearm
-// (EPOLL_CTL_MOD tells anew what is ready). So neither a pause nor a full socket costs a system call per event, and a
-// socket with a reset waiting cannot make the loop spin.
+// TCP sockets of the reactor (reactor.c).
 //
 // Memory. Bytes are read into, and written from, pieces of JavaScript's memory that each call names; nothing of it is
 // remembered beyond the call.
-//
-// Ownership. A socket made here is known by its descriptor until tcpClose. All calls refuse a descriptor that is not
-// known, so a number used too late cannot hit a file of somebody else. What is known when the
-// environment ends is closed then. The epoll is told of a close by itself, because a child that was just forked may still
-// hold the connection open.
 //
 // Errors. A connecting socket asks for the queue of ICMP errors (inet.c) and tcpOpened takes that back: on an open
 // connection the kernel would end it by any such error, which is against RFC 1122 section 4.2.3.9.
 
 #include "addon.h"
 #include "inet.h"
+#include "reactor.h"
 
 #include <fcntl.h>
 #include <netinet/tcp.h>
-#include <sys/epoll.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define MAX_EVENTS 256
 #define MAX_ACCEPTS 64
 #define MAX_PIECES 64
-#define EVENT_CELLS 2   // descriptor, events
 #define ACCEPT_CELLS 8  // descriptor, then the peer's address
-#define FIRST_SIZE 64
 
-_Static_assert(EPOLLIN == 1 && EPOLLOUT == 4 && EPOLLERR == 8 && EPOLLHUP == 16 && EPOLLRDHUP == 0x2000,
-               "native.ts has the same numbers");
 _Static_assert(1 + SCOPE < ACCEPT_CELLS, "an address fits behind the descriptor");
-
-// ---- the sockets of an environment
-
-static bool is_known(const struct state *st, int fd) {
-  return fd >= 0 && (size_t)fd < st->tcp.size && st->tcp.known[fd] != 0;
-}
-
-static bool make_known(struct state *st, int fd, int family) {
-  if ((size_t)fd >= st->tcp.size) {
-    size_t size = st->tcp.size == 0 ? FIRST_SIZE : st->tcp.size;
-    while (size <= (size_t)fd) size *= 2;
-    uint8_t *known = realloc(st->tcp.known, size);
-    if (known == NULL) return false;
-    memset(known + st->tcp.size, 0, size - st->tcp.size);
-    st->tcp.known = known;
-    st->tcp.size = size;
-  }
-  st->tcp.known[fd] = (uint8_t)family;
-  return true;
-}
-
-static int epoll_of(struct state *st) {
-  if (st->tcp.epoll < 0) st->tcp.epoll = epoll_create1(EPOLL_CLOEXEC);
-  return st->tcp.epoll;
-}
-
-static int arm(struct state *st, int operation, int fd) {
-  struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.fd = fd};
-  return epoll_ctl(st->tcp.epoll, operation, fd, &e);
-}
-
-// Takes over `fd`, a socket of that family; it is closed when that fails. The descriptor, or -errno.
-static int adopt(struct state *st, int fd, int family) {
-  if (make_known(st, fd, family)) {
-    if (arm(st, EPOLL_CTL_ADD, fd) == 0) return fd;
-    st->tcp.known[fd] = 0;
-  } else {
-    errno = ENOMEM;
-  }
-  int error = errno;
-  close(fd);
-  return -error;
-}
 
 static void set_option(int fd, int level, int name, int value) {
   // Fails only for a family or protocol that the socket does not have.
@@ -95,32 +36,9 @@ static void set_ttl(int fd, int family, int ttl) {
   else set_option(fd, IPPROTO_IP, IP_TTL, ttl);
 }
 
-void tcp_end(struct state *st) {
-  for (size_t fd = 0; fd < st->tcp.size; fd++) {
-    if (st->tcp.known[fd] == 0) continue;
-    st->tcp.known[fd] = 0;
-    if (st->tcp.epoll >= 0) (void)epoll_ctl(st->tcp.epoll, EPOLL_CTL_DEL, (int)fd, NULL);
-    close((int)fd);
-  }
-}
-
-void tcp_free(struct state *st) {
-  if (st->tcp.epoll >= 0) close(st->tcp.epoll);
-  if (st->tcp.reserve >= 0) close(st->tcp.reserve);
-  free(st->tcp.known);
-}
-
-// Reads argument i, the descriptor of a socket made here, or leaves the function with an exception.
-#define SOCKET(name, i) \
-  FD(name, i);          \
-  if (!is_known(st, name)) return range_error(env, #name, "is no open TCP socket")
-
 // ---- opening
 
-static int open_socket(struct state *st, int family) {
-  if (epoll_of(st) < 0) return -1;
-  return socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-}
+static int open_socket(int family) { return socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0); }
 
 // tcpConnect(address): a connecting socket, or -errno. The address's TTL is that of what it sends, 0: the system's.
 napi_value fn_tcp_connect(napi_env env, napi_callback_info info) {
@@ -129,7 +47,7 @@ napi_value fn_tcp_connect(napi_env env, napi_callback_info info) {
   if (!get_cells(env, argv[0], "address", CELLS, &cells)) return NULL;
   struct sockaddr_storage to;
   socklen_t len = get_address((uint32_t *)cells, &to);
-  int fd = open_socket(st, to.ss_family);
+  int fd = open_socket(to.ss_family);
   if (fd < 0) return result(env, -1);
   set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
   set_error_queue(fd, to.ss_family, 1);
@@ -153,7 +71,7 @@ napi_value fn_tcp_opened(napi_env env, napi_callback_info info) {
   socklen_t len = sizeof(error);
   if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0) return result(env, -1);
   if (error != 0) return number(env, -error);
-  set_error_queue(fd, st->tcp.known[fd], 0);
+  set_error_queue(fd, kind_of(st, fd), 0);
   return number(env, 0);
 }
 
@@ -167,9 +85,9 @@ napi_value fn_tcp_listen(napi_env env, napi_callback_info info) {
   INTEGER(int, backlog, 1, 0, INT32_MAX);
   struct sockaddr_storage at;
   socklen_t len = get_address((uint32_t *)cells, &at);
-  if (st->tcp.reserve < 0) st->tcp.reserve = open_reserve();
-  if (st->tcp.reserve < 0) return result(env, -1);
-  int fd = open_socket(st, at.ss_family);
+  if (st->reactor.reserve < 0) st->reactor.reserve = open_reserve();
+  if (st->reactor.reserve < 0) return result(env, -1);
+  int fd = open_socket(at.ss_family);
   if (fd < 0) return result(env, -1);
   set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
   if (at.ss_family == AF_INET6) set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
@@ -183,11 +101,11 @@ napi_value fn_tcp_listen(napi_env env, napi_callback_info info) {
 
 // Out of descriptors a client would wait for ever: it is let in by the reserve and shown out.
 static bool turn_away(struct state *st, int listener) {
-  if (st->tcp.reserve < 0) return false;
-  close(st->tcp.reserve);
+  if (st->reactor.reserve < 0) return false;
+  close(st->reactor.reserve);
   int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
   if (fd >= 0) close(fd);
-  st->tcp.reserve = open_reserve();
+  st->reactor.reserve = open_reserve();
   return fd >= 0;
 }
 
@@ -233,39 +151,6 @@ napi_value fn_tcp_name(napi_env env, napi_callback_info info) {
   if (getsockname(fd, (struct sockaddr *)&own, &len) < 0) return result(env, -1);
   put_address((uint32_t *)cells, &own);
   return number(env, 0);
-}
-
-// ---- readiness
-
-// tcpEpoll(): the descriptor to watch, or -errno.
-napi_value fn_tcp_epoll(napi_env env, napi_callback_info info) {
-  ARGUMENTS(0);
-  return result(env, epoll_of(st));
-}
-
-// tcpEvents(table): how many events there are; each is a descriptor and what it is ready for. Or -errno.
-napi_value fn_tcp_events(napi_env env, napi_callback_info info) {
-  ARGUMENTS(1);
-  int32_t *cells;
-  size_t len;
-  if (!get_table(env, argv[0], "table", EVENT_CELLS, &cells, &len)) return NULL;
-  size_t max = len / EVENT_CELLS < MAX_EVENTS ? len / EVENT_CELLS : MAX_EVENTS;
-  struct epoll_event events[MAX_EVENTS];
-  int n;
-  do n = epoll_wait(st->tcp.epoll, events, (int)max, 0);
-  while (n < 0 && errno == EINTR);
-  for (int i = 0; i < n; i++) {
-    cells[EVENT_CELLS * i] = events[i].data.fd;
-    cells[EVENT_CELLS * i + 1] = (int32_t)events[i].events;
-  }
-  return result(env, n);
-}
-
-// tcpRearm(fd): what the socket is ready for is told again, in the next turn of the event loop.
-napi_value fn_tcp_rearm(napi_env env, napi_callback_info info) {
-  ARGUMENTS(1);
-  SOCKET(fd, 0);
-  return result(env, arm(st, EPOLL_CTL_MOD, fd));
 }
 
 // ---- bytes
@@ -337,18 +222,4 @@ napi_value fn_tcp_end(napi_env env, napi_callback_info info) {
   ARGUMENTS(1);
   SOCKET(fd, 0);
   return result(env, shutdown(fd, SHUT_WR));
-}
-
-// tcpClose(fd, reset): closes; with `reset` by RST, what was not sent is lost.
-napi_value fn_tcp_close(napi_env env, napi_callback_info info) {
-  ARGUMENTS(2);
-  SOCKET(fd, 0);
-  bool reset;
-  if (napi_get_value_bool(env, argv[1], &reset) != napi_ok) return type_error(env, "reset", "a boolean");
-  struct linger at_once = {.l_onoff = 1, .l_linger = 0};
-  if (reset) (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-  st->tcp.known[fd] = 0;
-  (void)epoll_ctl(st->tcp.epoll, EPOLL_CTL_DEL, fd, NULL);
-  int rc = close(fd);
-  return result(env, rc < 0 && errno == EINTR ? 0 : rc);
 }

@@ -1,6 +1,7 @@
 // Watches: readiness of descriptors, told to JavaScript (addon.c, "Watches").
 
 #include "addon.h"
+#include "reactor.h"
 
 #define MAX_EVENTS (UV_READABLE | UV_WRITABLE | UV_DISCONNECT)
 
@@ -13,6 +14,9 @@ struct watch {
   int fd;
   int events;
   struct pump pump;
+  int32_t *table;  // of the watch of the reactor, for its events; else NULL
+  size_t table_len;
+  napi_ref table_ref;
   napi_ref ready;
   napi_async_context context;
 };
@@ -32,6 +36,7 @@ static void on_watch_closed(uv_handle_t *handle) {
   if (napi_open_handle_scope(st->env, &scope) == napi_ok) {
     napi_async_destroy(st->env, w->context);
     napi_delete_reference(st->env, w->ready);
+    if (w->table_ref != NULL) napi_delete_reference(st->env, w->table_ref);
     napi_close_handle_scope(st->env, scope);
   }
   free(w);
@@ -78,7 +83,13 @@ static void on_ready(uv_poll_t *handle, int status, int events) {
   napi_handle_scope scope;
   if (napi_open_handle_scope(env, &scope) != napi_ok) return;
   struct pumped left = {.received = false};
-  bool done = w->pump.on && events == UV_READABLE && pump(w->state, w->fd, &w->pump, &left);
+  bool done = false;
+  if (w->table != NULL) {
+    left = (struct pumped){.received = true, .count = reactor_events(w->state, w->table, w->table_len)};
+    done = left.count == 0;
+  } else if (w->pump.on && events == UV_READABLE) {
+    done = pump(w->state, w->fd, &w->pump, &left);
+  }
   if (!done) call_ready(w, env, events, &left);
   napi_close_handle_scope(env, scope);
 }
@@ -101,19 +112,16 @@ static bool watch_prepare(napi_env env, struct watch *w, napi_value ready) {
   return false;
 }
 
-// poll(fd, events, ready): the id of a watch, or -errno.
-napi_value fn_poll(napi_env env, napi_callback_info info) {
-  ARGUMENTS(3);
-  FD(fd, 0);
-  INTEGER(int, events, 1, 0, MAX_EVENTS);
+// The id of a new watch, which is put into `opened`; or -errno, or NULL: an exception was thrown.
+static napi_value watch_open(napi_env env, struct state *st, int fd, int events, napi_value ready, struct watch **opened) {
+  *opened = NULL;
   napi_valuetype type;
-  if (napi_typeof(env, argv[2], &type) != napi_ok || type != napi_function)
-    return type_error(env, "ready", "a function");
+  if (napi_typeof(env, ready, &type) != napi_ok || type != napi_function) return type_error(env, "ready", "a function");
   struct watch *w = calloc(1, sizeof(*w));
   if (w == NULL) return out_of_memory(env);
   w->state = st;
   w->fd = fd;
-  if (!watch_prepare(env, w, argv[2])) {
+  if (!watch_prepare(env, w, ready)) {
     free(w);
     return out_of_memory(env);
   }
@@ -133,7 +141,17 @@ napi_value fn_poll(napi_env env, napi_callback_info info) {
     watch_close(w);
     return number(env, rc);
   }
+  *opened = w;
   return number(env, w->id);
+}
+
+// poll(fd, events, ready): the id of a watch, or -errno.
+napi_value fn_poll(napi_env env, napi_callback_info info) {
+  ARGUMENTS(3);
+  FD(fd, 0);
+  INTEGER(int, events, 1, 0, MAX_EVENTS);
+  struct watch *w;
+  return watch_open(env, st, fd, events, argv[2], &w);
 }
 
 napi_value fn_poll_modify(napi_env env, napi_callback_info info) {
@@ -144,8 +162,29 @@ napi_value fn_poll_modify(napi_env env, napi_callback_info info) {
   return number(env, watch_set(w, events));
 }
 
-// pollForward(watch, forwarder, port, batch, base, stride, max, longest): what comes in goes through a forwarder, -1: no
-// longer. Ids and numbers are looked at each time they are used (forward.c).
+// pollReactor(ready, table): the id of a watch of the reactor, or -errno. What happened is in the table when `ready` is
+// called, with the number of entries as its second argument. The table lies in memory that cannot be detached.
+napi_value fn_poll_reactor(napi_env env, napi_callback_info info) {
+  ARGUMENTS(2);
+  int32_t *table;
+  size_t len;
+  if (!get_table(env, argv[1], "table", 2, &table, &len)) return NULL;
+  int fd = reactor_epoll(st);
+  if (fd < 0) return result(env, -1);
+  struct watch *w;
+  napi_value id = watch_open(env, st, fd, UV_READABLE, argv[0], &w);
+  if (w == NULL) return id;
+  if (napi_create_reference(env, argv[1], 1, &w->table_ref) != napi_ok) {
+    watch_close(w);
+    return out_of_memory(env);
+  }
+  w->table = table;
+  w->table_len = len;
+  return id;
+}
+
+// pollForward(watch, forwarder, port, batch, base, stride, max, longest): what comes in is received, and goes through a
+// forwarder where that is not -1. Ids and numbers are looked at each time they are used (forward.c).
 napi_value fn_poll_forward(napi_env env, napi_callback_info info) {
   ARGUMENTS(8);
   struct watch *w = get_watch(env, st, argv[0]);
@@ -157,8 +196,8 @@ napi_value fn_poll_forward(napi_env env, napi_callback_info info) {
   INTEGER(size_t, stride, 5, 1, UINT32_MAX);
   INTEGER(uint32_t, max, 6, 1, UINT32_MAX);
   INTEGER(uint32_t, longest, 7, 0, UINT32_MAX);
-  w->pump = (struct pump){.on = forwarder >= 0,
-                          .forwarder = (uint32_t)forwarder,
+  w->pump = (struct pump){.on = true,
+                          .forwarder = forwarder,
                           .port = port,
                           .batch = batch,
                           .base = base,

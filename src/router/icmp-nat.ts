@@ -9,6 +9,7 @@
 // "administratively prohibited" (and the start-up line said so).
 
 import { Endpoint } from '../core/address.ts';
+import { copyInto } from '../core/copy.ts';
 import { Drop } from '../core/drop.ts';
 import { Packet, type PacketHandler } from '../core/packet.ts';
 import type { ErrnoName, HostPing, HostPingUser, IcmpReport } from '../host/host-net.ts';
@@ -169,7 +170,7 @@ export class IcmpNat implements PacketHandler {
     const o = ip.stage(guest, size);
     const out = ip.staged;
     const { w0, w1, w2, w3, port: id } = written;
-    out.set(b.subarray(off, off + len), o + HEADER_LEN);
+    copyInto(b, off, len, out, o + HEADER_LEN);
     const hops = ttl > 1 ? ttl - 1 : DEFAULT_TTL;
     if (guest.isIpv4) {
       icmpv4.writeEcho(out, o, icmpv4.TYPE_ECHO_REPLY, id, seq, size);

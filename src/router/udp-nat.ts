@@ -18,6 +18,7 @@
 // Datagrams to the router's own services never come here: `service` is asked first.
 
 import { Endpoint, MAPPED } from '../core/address.ts';
+import { copyInto } from '../core/copy.ts';
 import { Drop } from '../core/drop.ts';
 import type { Packet, PacketHandler } from '../core/packet.ts';
 import type { ErrnoName, HostUdp, HostUdpUser, IcmpReport } from '../host/host-net.ts';
@@ -322,7 +323,7 @@ export class UdpNat implements PacketHandler {
     if (size > ip.maxDatagram(guest)) return false;
     const o = ip.stage(guest, size);
     const out = ip.staged;
-    out.set(b.subarray(off, off + len), o + udp.HEADER_LEN);
+    copyInto(b, off, len, out, o + udp.HEADER_LEN);
     udp.write(out, o, srcPort, dstPort, size);
     udp.writeChecksum(out, o, ip.pseudoSum(guest, s0, s1, s2, s3, ipv4.PROTO_UDP));
     ip.sendStaged(guest, o, size, s0, s1, s2, s3, ipv4.PROTO_UDP, DEFAULT_TTL);

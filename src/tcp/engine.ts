@@ -81,7 +81,9 @@ export class TcpEngine {
   private readonly halfOpens: HalfOpen;
   private readonly timeWaitList = new ConnectionList();
 
-  private readonly dirty: TcpConnection[] = [];
+  /** Connections to be flushed, `dirtyCount` of them: the array is never cut, for it would have to grow again. */
+  private readonly dirty: (TcpConnection | null)[] = [];
+  private dirtyCount = 0;
   private readonly memoryWaiters: TcpConnection[] = [];
 
   private challengeSecond = -1;
@@ -343,12 +345,14 @@ export class TcpEngine {
     do {
       this.takeUpWaiting();
       // The list may grow while it is walked: a user's flush writes to other connections.
-      for (let i = 0; i < dirty.length; i++) {
+      for (let i = 0; i < this.dirtyCount; i++) {
         const c = dirty[i]!;
+        if (c === null) continue; // an earlier walk ended in the middle, by an exception
+        dirty[i] = null;
         c.dirty = false;
         if (!c.over) c.flush();
       }
-      dirty.length = 0;
+      this.dirtyCount = 0;
     } while (this.halfOpens.due);
     if (this.memoryWaiters.length > 0) this.feedWaiters();
     this.inBatch = false;
@@ -404,7 +408,7 @@ export class TcpEngine {
   markDirty(c: TcpConnection): void {
     if (c.dirty) return;
     c.dirty = true;
-    this.dirty.push(c);
+    this.dirty[this.dirtyCount++] = c;
   }
 
   /** `c` was refused memory for its send buffer. */

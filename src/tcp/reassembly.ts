@@ -6,6 +6,7 @@
 // bytes: what does not fit is dropped and will be sent again. The object exists only while something is out of order.
 
 import { type BytePool, CHUNK_BITS, CHUNK_MASK, CHUNK_SIZE, type Chunk } from '../core/byte-pool.ts';
+import { copyInto } from '../core/copy.ts';
 import { seqDiff, seqGe, seqGt, seqInt, seqLe, seqLt, seqMax } from '../core/seq.ts';
 
 const MAX_RANGES = 64;
@@ -92,7 +93,7 @@ export class Reassembly {
     while (left > 0) {
       const at = to & CHUNK_MASK;
       const n = Math.min(left, CHUNK_SIZE - at);
-      this.chunks[to >> CHUNK_BITS]!.bytes.set(b.subarray(from, from + n), at);
+      copyInto(b, from, n, this.chunks[to >> CHUNK_BITS]!.bytes, at);
       from += n;
       to += n;
       left -= n;

@@ -9,6 +9,7 @@
 
 import { type BytePool, CHUNK_BITS, CHUNK_MASK, CHUNK_SIZE, type Chunk } from '../core/byte-pool.ts';
 import { type ByteVector, MAX_PIECES } from '../core/byte-vector.ts';
+import { copyInto } from '../core/copy.ts';
 
 export class SendBuffer {
   private readonly pool: BytePool;
@@ -36,7 +37,7 @@ export class SendBuffer {
       }
       const to = at & CHUNK_MASK;
       const n = Math.min(len - done, CHUNK_SIZE - to);
-      chunk.bytes.set(b.subarray(off + done, off + done + n), to);
+      copyInto(b, off + done, n, chunk.bytes, to);
       this.length += n;
       done += n;
     }
@@ -81,7 +82,7 @@ export class SendBuffer {
     while (left > 0) {
       const start = from & CHUNK_MASK;
       const n = Math.min(left, CHUNK_SIZE - start);
-      dst.set(this.chunks[from >> CHUNK_BITS]!.bytes.subarray(start, start + n), to);
+      copyInto(this.chunks[from >> CHUNK_BITS]!.bytes, start, n, dst, to);
       from += n;
       to += n;
       left -= n;

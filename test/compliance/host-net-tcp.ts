@@ -43,6 +43,37 @@ export function tcpTests(name: string, open: OpenHost): void {
     });
   }
 
+  test(`${name}: what is deferred within an event runs once, when the event has been told`, async (t) => {
+    const { at } = await serve(t, (socket) => socket.write('hello'));
+    const host = open(t);
+    const order: string[] = [];
+    const ran = deferred<void>();
+    const user = new TcpRecorder();
+    user.onData = () => {
+      host.defer(() => {
+        order.push('deferred');
+        ran.resolve();
+      });
+      order.push('told');
+    };
+    host.connectTcp(at, user);
+    await ran.promise;
+    await user.settle();
+    t.deepEqual(order, ['told', 'deferred']);
+  });
+
+  test(`${name}: what is deferred outside of events runs soon after the call`, async (t) => {
+    const order: string[] = [];
+    const ran = deferred<void>();
+    open(t).defer(() => {
+      order.push('deferred');
+      ran.resolve();
+    });
+    order.push('returned');
+    await ran.promise;
+    t.deepEqual(order, ['returned', 'deferred']);
+  });
+
   for (const address of LOOPBACKS) {
     test(`${name}: a refused connect to ${address} fails once, after the call returned`, async (t) => {
       const user = new TcpRecorder();

@@ -1,6 +1,6 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { copyFrame, FrameRing, plainSlots } from '../../src/link/frame-ring.ts';
+import { FrameRing, plainSlots } from '../../src/link/frame-ring.ts';
 
 test('frames come out in order, whole, at offsets = 2 (mod 4), whatever their lengths and the size of the ring', (t) => {
   const step = fc.oneof(
@@ -54,17 +54,6 @@ test('a ring of n slots holds n frames', (t) => {
   t.is(ring.run, 1);
   t.true(ring.push(frame, 0, 14));
   t.is(ring.run, 1, 'the second frame lies in slot 0, behind the end of the slots');
-});
-
-test('copyFrame: short and long frames', (t) => {
-  for (const len of [0, 1, 60, 128, 129, 1514]) {
-    const src = Uint8Array.from({ length: len + 5 }, (_, i) => (i * 7) & 0xff);
-    const dst = new Uint8Array(len + 9);
-    copyFrame(dst, 4, src, 5, len);
-    t.deepEqual(dst.slice(4, 4 + len), src.slice(5));
-    t.is(dst[3], 0);
-    t.is(dst[4 + len], 0);
-  }
 });
 
 test('take: a larger ring takes the frames of a smaller one, in order, behind its own', (t) => {

@@ -83,13 +83,15 @@ const badTypes: [string, ...unknown[]][] = [
   ['tcpOpened', 'x'],
   ['tcpAccept', TCP, new Uint32Array(8)],
   ['tcpName', TCP, {}],
-  ['tcpEvents', null],
+  ['pollReactor', null],
+  ['udpOpen', new Uint32Array(8), 1],
+  ['udpOpen', new Int32Array(8), '1'],
   ['tcpRead', TCP, 'pieces', 1, 0, 1],
   ['tcpRead', TCP, [new Uint16Array(4)], 1, 0, 1],
   ['tcpRead', TCP, [], 1, 0, 1],
   ['tcpRead', TCP, [new Uint8Array(4)], '1', 0, 1],
   ['tcpWrite', TCP, [new Uint8Array(4), null], 2, 0, 5],
-  ['tcpClose', TCP, 1],
+  ['reactorClose', TCP, 1],
 ];
 
 const badRanges: [string, ...unknown[]][] = [
@@ -151,18 +153,19 @@ const badRanges: [string, ...unknown[]][] = [
   ['tcpListen', new Int32Array(8), -1],
   ['tcpAccept', TCP, new Int32Array(7)],
   ['tcpName', TCP, new Int32Array(0)],
-  ['tcpEvents', new Int32Array(1)],
+  ['udpOpen', new Int32Array(6), 1],
+  ['udpOpen', new Int32Array(8), -1],
   // Descriptors of somebody else.
   ['tcpOpened', FD],
   ['tcpAccept', FD, new Int32Array(8)],
   ['tcpName', FD, new Int32Array(8)],
-  ['tcpRearm', FD],
-  ['tcpRearm', -1],
-  ['tcpRearm', 2 ** 31 - 1],
+  ['reactorRearm', FD],
+  ['reactorRearm', -1],
+  ['reactorRearm', 2 ** 31 - 1],
   ['tcpRead', FD, [new Uint8Array(4)], 1, 0, 4],
   ['tcpWrite', FD, [new Uint8Array(4)], 1, 0, 4],
   ['tcpEnd', FD],
-  ['tcpClose', FD, true],
+  ['reactorClose', FD, true],
   ['tcpRead', TCP, [new Uint8Array(4)], 1, 0, 5],
   ['tcpRead', TCP, [new Uint8Array(4)], 1, 4, 1],
   ['tcpRead', TCP, [new Uint8Array(4)], 1, 5, 1],
@@ -197,7 +200,7 @@ const refused = (instanceOf: ErrorConstructor, cases: [string, ...unknown[]][]):
       ]);
       if (args.includes(TCP)) {
         const listener = api.tcpListen(Int32Array.of(0, 0, 0xffff, 0x7f000001, 0, 0, 0, 0), 1);
-        t.teardown(() => api.tcpClose(listener, false));
+        t.teardown(() => api.reactorClose(listener, false));
         real.set(TCP, listener);
       }
       t.throws(() => loose[name]!(...args.map((arg) => real.get(arg) ?? arg)), { instanceOf });
@@ -236,9 +239,9 @@ test('a TCP socket that was closed is refused, so is one whose piece of memory g
   const pieces = [moved, moved];
   Object.defineProperty(pieces, 1, { get: () => structuredClone(new Uint8Array(8), { transfer: [moved.buffer] }) });
   t.throws(() => api.tcpRead(listener, pieces, 2, 0, 4096 + 8), { instanceOf: RangeError });
-  t.is(api.tcpClose(listener, false), 0);
-  t.throws(() => api.tcpClose(listener, false), { instanceOf: RangeError });
-  t.throws(() => api.tcpRearm(listener), { instanceOf: RangeError });
+  t.is(api.reactorClose(listener, false), 0);
+  t.throws(() => api.reactorClose(listener, false), { instanceOf: RangeError });
+  t.throws(() => api.reactorRearm(listener), { instanceOf: RangeError });
 });
 
 test('the last byte of the memory and a count of nothing are allowed', (t) => {

@@ -32,6 +32,14 @@ test('SYN-ACK only after the host connected', (t) => {
   t.is(g.ack !== 0, true);
 });
 
+test('what the host brings is flushed once, by one deferred call', (t) => {
+  const { h } = established();
+  t.is(h.settle(), 0);
+  h.host.lastTcp.data(HELLO);
+  t.is(h.settle(), 1);
+  t.is(h.link.take().length, 1);
+});
+
 test('a repeated SYN while the host connects opens nothing more', (t) => {
   const h = new RouterHarness();
   const syn = tcpFrame({ dst: '192.0.2.1', sport: 1, dport: 80, seq: 5, flags: 'S' });

@@ -326,6 +326,10 @@ export class FakeHostNet implements HostNet {
     return last(this.udp, 'UDP socket');
   }
 
+  defer(run: () => void): void {
+    setImmediate(run);
+  }
+
   connectTcp(to: Endpoint, user: HostTcpUser, ttl = 0): FakeTcp {
     const socket = new FakeTcp(to, user);
     socket.ttl = ttl;

@@ -73,9 +73,11 @@ export class RouterHarness {
     this.link.take();
   }
 
-  /** Runs what was deferred to the end of the event loop's turn. */
-  settle(): void {
-    while (this.deferred.length > 0) for (const run of this.deferred.splice(0)) run();
+  /** Runs what was deferred to the end of the event loop's turn; how much that was. */
+  settle(): number {
+    let runs = 0;
+    for (; this.deferred.length > 0; runs++) this.deferred.shift()!();
+    return runs;
   }
 
   advance(ms: number): void {

@@ -1,14 +1,14 @@
-// All native TCP sockets of a thread: one epoll, one call from the addon per turn of the event loop.
+// All native TCP and datagram sockets of a thread: one epoll, one call from the addon per turn of the event loop.
 //
-//   event loop -> onReady: tcpEvents fills the table -> for each entry ready(events) of the socket or listener
-//                          then those that asked to be called later, then the ticks
+//   event loop -> onReady: for each event in the table ready(events) of the socket or listener
+//                          then those that asked to be called later, then what was deferred, then the ticks
 //
-// Events are told once (edge-triggered): a socket that does not act on one asks again by `rearm`. Entries of a socket that
-// is closed while the table is being walked are struck out, for its descriptor may already be somebody else's.
+// Events are told once (edge-triggered): a socket that does not act on one asks again by reactorRearm. Entries of a socket
+// that is closed while the table is being walked are struck out, for its descriptor may already be somebody else's.
 //
 // Sockets that have something to say which HostNet does not allow within the present call wait in `later`; they are
-// called at the end of the walk, or in a tick when there is none. The watch keeps the process alive while there are any
-// sockets.
+// called at the end of the walk, or in a tick when there is none. `defer` is HostNet's: what a user of many sockets does
+// once for all of them. The watch keeps the process alive while there are any sockets.
 
 import { ByteVector } from '../core/byte-vector.ts';
 import * as n from '../native/native.ts';
@@ -16,7 +16,6 @@ import { ErrorQueue } from './error-queue.ts';
 
 /** Largest read, bytes. */
 export const READ_LEN = 256 * 1024;
-const MAX_EVENTS = 256;
 const STRUCK = -1;
 
 export interface Ready {
@@ -29,7 +28,7 @@ export interface Later {
   onLater(): void;
 }
 
-export class TcpReactor {
+export class Reactor {
   readonly api: n.NativeApi;
   readonly errors: ErrorQueue;
   /** Scratch of one read, write or call with an address. */
@@ -38,7 +37,7 @@ export class TcpReactor {
   /** For users that lend no memory. */
   readonly readBuffer = new Uint8Array(READ_LEN);
   private readonly poll: n.Poll;
-  private readonly table = new Int32Array(MAX_EVENTS * n.EVENT_CELLS);
+  private readonly table: Int32Array;
   /** The walk of the table: entries in it, and the next one. */
   private count = 0;
   private at = 0;
@@ -48,13 +47,18 @@ export class TcpReactor {
   private late: Later[] = [];
   private spareLate: Later[] = [];
   private lateAsked = false;
+  /** What `defer` was asked to run at the end of the present turn. */
+  private readonly deferred: (() => void)[] = [];
+  private inTurn = false;
 
   /** Throws an Error with the errno as code when the system gives no epoll. */
   constructor(api: n.NativeApi) {
     this.api = api;
     this.errors = new ErrorQueue(api);
-    this.poll = api.poll(api.tcpEpoll(), n.READABLE, this.onReady);
-    api.pollUnref(this.poll);
+    const { poll, table } = api.pollReactor(this.onReady);
+    this.poll = poll;
+    this.table = table;
+    api.pollUnref(poll);
   }
 
   add(fd: number, who: Ready): void {
@@ -71,7 +75,7 @@ export class TcpReactor {
     for (let i = this.at * n.EVENT_CELLS; i < this.count * n.EVENT_CELLS; i += n.EVENT_CELLS) {
       if (table[i] === fd) table[i] = STRUCK;
     }
-    this.api.tcpClose(fd, reset);
+    this.api.reactorClose(fd, reset);
   }
 
   /** Has `who.onLater()` called when the present call is over. */
@@ -80,6 +84,12 @@ export class TcpReactor {
     if (this.walking || this.lateAsked) return;
     this.lateAsked = true;
     process.nextTick(this.runLate);
+  }
+
+  /** Runs `run` once at the end of the present turn, or in the next one where no events are being told. */
+  defer(run: () => void): void {
+    if (this.inTurn) this.deferred.push(run);
+    else setImmediate(run);
   }
 
   private readonly runLate = (): void => {
@@ -97,9 +107,20 @@ export class TcpReactor {
     }
   };
 
-  private readonly onReady = (): void => {
-    const { api, table, byFd } = this;
-    this.count = api.tcpEvents(table);
+  private readonly onReady = (_events: number, count = 0): void => {
+    this.inTurn = true;
+    try {
+      this.walk(count);
+      if (this.late.length > 0) this.runLate();
+    } finally {
+      this.inTurn = false;
+      while (this.deferred.length > 0) this.deferred.pop()!();
+    }
+  };
+
+  private walk(count: number): void {
+    const { table, byFd } = this;
+    this.count = count;
     this.at = 0;
     this.walking = true;
     try {
@@ -113,26 +134,25 @@ export class TcpReactor {
       if (this.at < this.count) this.tellAgain();
       this.count = 0;
     }
-    if (this.late.length > 0) this.runLate();
-  };
+  }
 
   /** A user threw, which ends most processes: where it does not, the others shall not miss their events. */
   private tellAgain(): void {
     for (; this.at < this.count; this.at++) {
       const fd = this.table[this.at * n.EVENT_CELLS]!;
-      if (fd !== STRUCK) this.api.tcpRearm(fd);
+      if (fd !== STRUCK) this.api.reactorRearm(fd);
     }
   }
 }
 
-let shared: TcpReactor | null = null;
+let shared: Reactor | null = null;
 
 /** The reactor of this thread; null when the addon cannot be loaded or the system gives no epoll. */
-export function tcpReactor(): TcpReactor | null {
+export function sharedReactor(): Reactor | null {
   if (shared !== null) return shared;
   if (n.nativeProblem() !== null) return null;
   try {
-    return (shared = new TcpReactor(n.native()));
+    return (shared = new Reactor(n.native()));
   } catch {
     return null;
   }
