@@ -21,15 +21,14 @@ function compiledPath(name) {
 }
 
 /**
- * Compiles a bundle as `require` would, with the functions that are compiled already.
+ * Compiles a bundle, with the functions that are compiled already when there are any.
  *
  * @returns the script, whose result is a CommonJS wrapper
  */
 function compile(file, cachedData) {
   const { Script } = require('node:vm');
-  const source = readFileSync(file, 'latin1'); // the build writes ASCII only
-  const wrapper = `(function (exports, require, module, __filename, __dirname) { ${source}\n})`;
-  return new Script(wrapper, { filename: file, cachedData });
+  // The build writes ASCII only: V8 takes it as it is.
+  return new Script(readFileSync(file, 'latin1'), { filename: file, cachedData });
 }
 
 /** The module that a compiled bundle makes. */
@@ -41,7 +40,7 @@ function run(script, file) {
 
 function load(name, file) {
   const compiled = compiledPath(name);
-  return existsSync(compiled) ? run(compile(file, readFileSync(compiled)), file) : require(file);
+  return run(compile(file, existsSync(compiled) ? readFileSync(compiled) : undefined), file);
 }
 
 /**

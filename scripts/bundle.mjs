@@ -7,6 +7,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
+import { lateBuiltins } from './late-builtins.mjs';
 import { warm } from './warm.mjs';
 
 /** Which commands share a file: those that are made of the same parts. bin/NAME says the same. */
@@ -23,7 +24,13 @@ const bundled = new Set(Object.values(BUNDLES).flat());
 const forgotten = readdirSync('src/cli').filter((file) => ENTRY.test(file) && !bundled.has(ENTRY.exec(file)[1]));
 if (forgotten.length > 0) throw new Error(`src/cli/${forgotten[0]} is in no bundle`);
 
-const common = { bundle: true, platform: 'node', target: 'node20.19', logLevel: 'warning' };
+const common = {
+  bundle: true,
+  platform: 'node',
+  target: 'node20.19',
+  logLevel: 'warning',
+  logOverride: { 'import-is-undefined': 'error' }, // of a module that lateBuiltins stands in for
+};
 
 rmSync(OUT, { recursive: true, force: true });
 mkdirSync(OUT, { recursive: true });
@@ -37,10 +44,16 @@ for (const [bundle, commands] of Object.entries(BUNDLES)) {
     },
     outfile: join(OUT, `${bundle}.cjs`),
     format: 'cjs',
+    plugins: [lateBuiltins],
     // A script that is compiled ahead cannot import, and has no import.meta.
     supported: { 'dynamic-import': false },
     define: { 'import.meta.url': 'bundleUrl' },
-    banner: { js: "const bundleUrl = require('node:url').pathToFileURL(__filename).href;" },
+    // The wrapper that bin/launch.cjs would otherwise put around it, by a copy of the whole.
+    banner: {
+      js: `(function (exports, require, module, __filename, __dirname) {
+const bundleUrl = require('node:url').pathToFileURL(__filename).href;`,
+    },
+    footer: { js: '})' },
   });
 }
 

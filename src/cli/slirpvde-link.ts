@@ -64,6 +64,8 @@ export interface AttachContext {
   /** The router's MAC address. */
   readonly mac: Uint8Array;
   readonly closers: Closer[];
+  /** Called after something was plugged into the switch of this process. */
+  readonly plugged: () => void;
 }
 
 const NEVER = new Promise<never>(() => {});
@@ -192,7 +194,7 @@ class Hub {
       path: config.socket ?? defaultControlDirectory(),
       memory,
       mtu: vdeMtu(config),
-      allocate: portAllocator(this.sw),
+      allocate: this.allocator(),
       report: (text) => log.limited('warn', 'control', text),
       ...(config.group === null ? {} : { gid: groupId(config.group) }),
       ...(config.mode === null ? {} : { mode: config.mode }),
@@ -218,7 +220,7 @@ class Hub {
     const { config, log, memory, closers } = this.context;
     const { mtu } = config;
     const report = (text: string): void => log.limited('warn', 'qemu', text);
-    const allocate = portAllocator(this.sw);
+    const allocate = this.allocator();
     for (const path of config.qemuStreams) {
       const mode = config.mode === null ? {} : { mode: config.mode };
       const server = await QemuStreamServer.listen({ path, allocate, mtu, report, ...mode });
@@ -234,6 +236,15 @@ class Hub {
       closers.push(() => link.close());
       this.plug(link, { description: link.name });
     }
+  }
+
+  /** Gives ports to those who ask for one. */
+  private allocator(): ReturnType<typeof portAllocator> {
+    const allocate = portAllocator(this.sw);
+    return (link) => {
+      setImmediate(this.context.plugged); // when the link is attached, and its peer told
+      return allocate(link);
+    };
   }
 
   private plug(link: Link, options: Parameters<Switch['plug']>[1]): Exclude<ReturnType<Switch['plug']>, string> {

@@ -55,7 +55,8 @@ async function start(config: SlirpvdeConfig, log: Log, source: ConfigSource, clo
   const memory = new FrameMemory();
   const wheel = new TimerWheel(new SystemClock());
   const mac = routerMac(config.networks);
-  const attached = await attach({ config, log, memory, wheel, mac, closers });
+  let plugged = (): void => {};
+  const attached = await attach({ config, log, memory, wheel, mac, closers, plugged: () => plugged() });
   const captured = new CapturedLink(attached.link, null);
   const link = bySegments(captured, memory);
   const captures = new Captures(captured, 'slirpvde');
@@ -103,7 +104,11 @@ async function start(config: SlirpvdeConfig, log: Log, source: ConfigSource, clo
     udpTimeouts: config.udpTimeouts,
     log: (key, line) => log.limited('warn', key, line),
   });
-  closers.push(() => router.close());
+  plugged = () => router.stationsCame();
+  closers.push(() => {
+    plugged = () => {};
+    router.close();
+  });
   const live = new LiveConfig(router, services, source);
   const { forwards, displays } = await live.open();
   const { socket, role, embedded } = attached;

@@ -19,8 +19,8 @@ const DEFEND_INTERVAL_MS = 10_000; // RFC 5227 section 1.1
 export class Arp {
   private readonly layer: IpLayer;
   private readonly wheel: TimerWheel;
-  /** Addresses that `probe` asks for, and whom to tell when somebody answers. */
-  private readonly probes = new Map<number, () => void>();
+  /** What `probe` asks for, and whom to tell when somebody answers. */
+  private readonly probes = new Set<{ readonly address: number; readonly answered: () => void }>();
   private defendedAt = Number.NEGATIVE_INFINITY;
 
   constructor(layer: IpLayer, wheel: TimerWheel) {
@@ -55,7 +55,7 @@ export class Arp {
         this.layer.drops[Drop.ArpBadSender]!++;
         return;
       }
-      if (this.probes.size > 0) this.probes.get(sender)?.();
+      for (const { address, answered } of this.probes) if (address === sender) answered();
       if (this.layer.neighbors.heard(0, 0, MAPPED, sender | 0, macHi, macLo, this.layer.now) === null) {
         this.layer.drops[Drop.ArpSpoof]!++;
       }
@@ -75,18 +75,19 @@ export class Arp {
    * that none did.
    */
   probe(address: number, waitMs: number, done: (inUse: boolean) => void): void {
-    if (this.probes.size >= MAX_PROBES || this.probes.has(address)) {
+    if (this.probes.size >= MAX_PROBES) {
       done(false);
       return;
     }
     const finish = (inUse: boolean): void => {
       timer.cancel();
-      this.probes.delete(address);
+      this.probes.delete(probe);
       done(inUse);
     };
     const timer = this.wheel.timer(() => finish(false));
     timer.set(waitMs);
-    this.probes.set(address, () => finish(true));
+    const probe = { address, answered: () => finish(true) };
+    this.probes.add(probe);
     this.send(arp.OP_REQUEST, this.ownFor(address), 0, 0, address, ethernet.BROADCAST_HI, ethernet.BROADCAST_LO);
   }
 

@@ -19,7 +19,7 @@ const YIADDR = 16;
 const CHADDR = 28;
 
 /** What the DHCP server is told by the router itself is left out. */
-export type DhcpOptions = Omit<DhcpServerOptions, 'clock' | 'drops' | 'reply' | 'probe' | 'router'>;
+export type DhcpOptions = Omit<DhcpServerOptions, 'clock' | 'drops' | 'reply' | 'probe' | 'heardSince' | 'router'>;
 
 export class DhcpPort {
   readonly server: DhcpServer;
@@ -37,6 +37,10 @@ export class DhcpPort {
       drops: context.drops,
       reply: (reply) => this.send(reply),
       probe: (address, waitMs, done) => context.ip.arp.probe(address, waitMs, done),
+      heardSince: (address, since) => {
+        const n = context.ip.neighbors.find(0, 0, MAPPED, address | 0);
+        return n !== null && (n.claimed || (n.resolved && n.heardAt >= since));
+      },
     });
   }
 

@@ -249,7 +249,13 @@ export class Router {
   /** Tells the stations of the link where our addresses are: at start and when the link is up again. */
   announce(): void {
     this.ip.announce();
+    this.stationsCame();
     this.advertiser?.start();
+  }
+
+  /** Stations may have come to the link: something was plugged into the switch at its end. */
+  stationsCame(): void {
+    this.dhcp?.stationsCame();
   }
 
   /**

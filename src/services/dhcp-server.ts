@@ -18,7 +18,8 @@
 // Relays: a message with giaddr set is ignored. There is one network, and this server is on it.
 //
 // An address that the client did not have before is probed by ARP before the OFFER when the owner gives a `probe`; one in
-// use is put aside and the next is tried.
+// use is put aside and the next is tried. The next addresses are probed before anybody asks for them, at start and when a
+// lease was given (probe-ahead.ts).
 //
 // The configuration may change while the server runs (`prepare`): clients keep what the new one still allows them, and
 // hear of the rest when they renew.
@@ -37,6 +38,7 @@ import { requestedName } from './dhcp-fqdn.ts';
 import { type DhcpConfig, type DhcpReply, grant, type ReplyKind, refuse } from './dhcp-reply.ts';
 import { type AddressProbe, type DhcpServerOptions, makeConfig } from './dhcp-setup.ts';
 import { type Holder, LeaseState } from './lease-pool.ts';
+import { AHEAD_MAX, ProbeAhead } from './probe-ahead.ts';
 import { MacRateLimit, TokenBucket } from './rate-limit.ts';
 
 export { ASIDE_MS, LEASES_PER_MAC, type LeaseView } from './dhcp-bindings.ts';
@@ -57,7 +59,7 @@ const NAK_TEXT = 'requested address not available'; // as slirpvde's
 /** What the configuration says and may say otherwise later; see DhcpServerOptions. */
 export type DhcpSettings = Omit<
   DhcpServerOptions,
-  'store' | 'clock' | 'drops' | 'reply' | 'probe' | 'portOf' | 'nameTaken'
+  'store' | 'clock' | 'drops' | 'reply' | 'probe' | 'heardSince' | 'portOf' | 'nameTaken'
 >;
 
 interface Probing {
@@ -76,6 +78,7 @@ export class DhcpServer {
   private readonly drops: DropCounters;
   private readonly send: (reply: DhcpReply) => void;
   private readonly probe: AddressProbe | null;
+  private readonly ahead: ProbeAhead | null;
   private readonly probing = new Map<number, Probing>();
   private readonly rateAll: TokenBucket;
   private readonly rateMac = new MacRateLimit(RATE_MAC, RATE_MAC);
@@ -89,7 +92,12 @@ export class DhcpServer {
     this.clock = options.clock;
     this.drops = options.drops;
     this.send = options.reply;
-    this.probe = options.probe ?? null;
+    const { clock, probe = null, heardSince } = options;
+    this.ahead =
+      probe === null || heardSince === undefined
+        ? null
+        : new ProbeAhead({ clock, probe, waitMs: PROBE_MS, heardSince });
+    this.probe = this.ahead?.probe ?? probe;
     this.rateAll = new TokenBucket(RATE_ALL, RATE_ALL, this.clock.now());
     this.bindings.restore();
   }
@@ -100,7 +108,7 @@ export class DhcpServer {
    * @throws ERR_VDE_BAD_OPTION as the constructor; nothing has changed then
    */
   prepare(settings: DhcpSettings): () => void {
-    const { store, clock, drops, reply, probe, portOf, nameTaken } = this.options;
+    const { store, clock, drops, reply, probe, heardSince, portOf, nameTaken } = this.options;
     const options: DhcpServerOptions = {
       ...settings,
       store,
@@ -108,6 +116,7 @@ export class DhcpServer {
       drops,
       reply,
       ...(probe === undefined ? {} : { probe }),
+      ...(heardSince === undefined ? {} : { heardSince }),
       ...(portOf === undefined ? {} : { portOf }),
       ...(nameTaken === undefined ? {} : { nameTaken }),
     };
@@ -132,6 +141,19 @@ export class DhcpServer {
   handle(b: Uint8Array, off: number, end: number, srcHi: number, srcLo: number): void {
     const why = this.take(b, off, end, srcHi, srcLo);
     if (why !== Drop.None) this.drops[why]!++;
+  }
+
+  /** Stations may be on the link that were not before: at start, when it is back, when something was plugged in. */
+  stationsCame(): void {
+    this.ahead?.reset();
+    this.lookAhead();
+  }
+
+  private lookAhead(): void {
+    if (this.ahead === null) return;
+    this.bindings.sweep();
+    const { pool } = this.bindings;
+    this.ahead.look(pool.upcoming(AHEAD_MAX).map((i) => pool.address(i)));
   }
 
   /**
@@ -270,6 +292,7 @@ export class DhcpServer {
     this.probing.delete(i);
     const { bindings } = this;
     const { pool } = bindings;
+    const renewed = pool.state(i) === LeaseState.Bound;
     const holder = bindings.hold(i, client, LeaseState.Bound, this.config.leaseSec * 1000);
     holder.confirmed = true;
     bindings.learnHostname(i, holder, m);
@@ -280,6 +303,7 @@ export class DhcpServer {
       if (bindings !== this.bindings) return;
       if (pool.holder(i) === holder && pool.deadline(i) >= deadline) this.send(reply);
     });
+    if (!renewed) this.lookAhead();
     return Drop.None;
   }
 

@@ -61,6 +61,8 @@ export interface DhcpServerOptions {
   /** Sends an answer; called within `handle`, or later when a probe or the store took its time. */
   readonly reply: (reply: DhcpReply) => void;
   readonly probe?: AddressProbe;
+  /** True when a station was heard with this address at `since` or later; without it no probe is made ahead. */
+  readonly heardSince?: (address: number, since: number) => boolean;
   /** Port of the switch that a station is at, -1 when not known: one port gets no more than half of the pool. */
   readonly portOf?: (macHi: number, macLo: number) => number;
 }

@@ -171,6 +171,16 @@ export class LeasePool {
     return -1;
   }
 
+  /** Indices of the addresses that new clients get next, as many as nobody has and `count` at most. */
+  upcoming(count: number): number[] {
+    const found: number[] = [];
+    for (let state: number = LeaseState.Free; state <= LeaseState.Idle; state++) {
+      const anchor = this.size + state;
+      for (let i = this.next[anchor]!; i !== anchor && found.length < count; i = this.next[i]!) found.push(i);
+    }
+    return found;
+  }
+
   /**
    * Makes `holder` the owner of address `i` in state Offered or Bound until `deadline`. Whoever had the address loses
    * it, and the client gives up any other address it had.

@@ -110,6 +110,20 @@ for (const { mode, arrives } of [
   });
 }
 
+test('what is plugged in is asked for the next addresses, before a guest there asks for one', async (t) => {
+  const dir = tempDir(t);
+  const ctl = join(dir, 'ctl');
+  const { service } = await start(t, `-s ${ctl} -D`);
+  const link = await VdeClient.connect({ path: ctl, description: 'test', memory: new FrameMemory() });
+  t.teardown(() => link.close());
+  const sink = new Recorder();
+  link.attach(sink);
+  const asked = (): string => sink.frames.map((f) => frameSummary(f, 0, f.length)).join('\n');
+  await until(() => asked().includes('10.0.2.16'), 'probes of the next two addresses');
+  t.regex(asked(), /who-has 10\.0\.2\.15 .*\n(.*\n)*.*who-has 10\.0\.2\.16 /);
+  await service.close();
+});
+
 test('one lease file, one process: the second start says why not, and the file is free again afterwards', async (t) => {
   const dir = tempDir(t);
   const line = (name: string): string => `-s ${join(dir, name)} -D --leases ${join(dir, 'leases')}`;

@@ -187,14 +187,9 @@ function discover(h: RouterHarness, params: number[]): Map<number, Uint8Array> {
   const mac = `02:00:00:00:01:${(++clients).toString(16).padStart(2, '0')}`;
   const data = dhcpAsk('DISCOVER', { mac, params });
   const all = { src: '0.0.0.0', srcMac: mac, dst: '255.255.255.255', dstMac: BROADCAST_MAC };
-  h.send(udpFrame({ ...all, sport: 68, dport: 67, data }));
+  const atOnce = h.send(udpFrame({ ...all, sport: 68, dport: 67, data }));
   h.advance(200);
-  return rawOptions(
-    h.link
-      .take()
-      .find((f) => f[23] === 17)!
-      .subarray(42),
-  );
+  return rawOptions([...atOnce, ...h.link.take()].find((f) => f[23] === 17)!.subarray(42));
 }
 
 test('DHCP: options, boot file, lease time and static hosts for who asks from now on; leases stay', async (t) => {

@@ -4,7 +4,7 @@ import { parseIpv4, parseIpv4Network } from '../../src/core/address.ts';
 import { MemoryLeaseStore, type TftpFiles } from '../../src/services/index.ts';
 import { ask as dhcpAsk } from '../support/dhcp-client.ts';
 import { decode, query } from '../support/dns-harness.ts';
-import { BROADCAST_MAC, GUEST_MAC, udpFrame } from '../support/guest-frames.ts';
+import { arpFrame, BROADCAST_MAC, GUEST_MAC, udpFrame } from '../support/guest-frames.ts';
 import { RouterHarness } from '../support/router-harness.ts';
 
 const files: TftpFiles = {
@@ -75,4 +75,35 @@ test('host.internal is no name when the host’s loopback is closed', (t) => {
   const h = new RouterHarness({ hostLoopback: false });
   h.send(udpFrame({ sport: 3000, dport: 53, dst: '10.0.2.3', data: query({ name: 'host.internal' }) }));
   t.is(h.host.udp.length, 1, 'asked upstream');
+});
+
+test('DHCP: addresses are probed when the router starts; who is heard with one by ARP or IP has it', (t) => {
+  const discover = (srcMac: string): Uint8Array =>
+    udpFrame({
+      srcMac,
+      src: '0.0.0.0',
+      dst: '255.255.255.255',
+      dstMac: BROADCAST_MAC,
+      sport: 68,
+      dport: 67,
+      data: dhcpAsk('DISCOVER', { mac: srcMac }),
+    });
+  const [newcomer, owner] = ['02:00:00:00:00:51', '02:00:00:00:00:15'];
+  const offered = (frames: Uint8Array[]): string[] => {
+    const replies = frames.filter((f) => f[12] === 8 && f[13] === 0 && f[35] === 67);
+    return replies.map((f) => [...f.subarray(58, 62)].join('.'));
+  };
+  for (const heard of ['nobody', 'ARP', 'IP', 'in time'] as const) {
+    const h = new RouterHarness();
+    h.advance(1000); // the harness's own guest was heard before
+    h.router.announce();
+    const asked = h.sent().filter((line) => line.includes('ARP'));
+    t.is(asked.filter((line) => /who-has 10\.0\.2\.1[56] /.test(line)).length, 2, asked.join('\n'));
+    if (heard === 'in time') h.send(arpFrame({ srcMac: GUEST_MAC, spa: '10.0.2.15', tpa: '10.0.2.2', op: 2 }));
+    h.advance(100);
+    if (heard === 'ARP') h.send(arpFrame({ srcMac: owner, spa: '10.0.2.15', tpa: '10.0.2.77' }));
+    if (heard === 'IP') h.send(udpFrame({ src: '10.0.2.15', dst: '10.0.2.2', sport: 4000, dport: 4000 }));
+    const got = offered(h.send(discover(newcomer)));
+    t.deepEqual(got, heard === 'nobody' ? ['10.0.2.15'] : [], heard);
+  }
 });
