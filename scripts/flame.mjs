@@ -20,9 +20,9 @@ const FONT = 11;
 /** Width of a letter of the font, about. */
 const LETTER = 6.2;
 
-/** Steps of V8's calls that say nothing about who called whom. */
+/** Steps of V8's calls that say nothing about who called whom, and what perf has no name for. */
 const PASSED_OVER =
-  /^(JSEntry|JSEntryTrampoline|InterpreterEntryTrampoline|ArgumentsAdaptorTrampoline|BaselineOutOfLinePrologue)$/;
+  /^(JSEntry|JSEntryTrampoline|InterpreterEntryTrampoline|ArgumentsAdaptorTrampoline|BaselineOutOfLinePrologue|\[unknown\])$/;
 
 /** Which kind of code a frame is, by the file that it is from; the first that fits. */
 const KINDS = [

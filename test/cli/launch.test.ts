@@ -11,9 +11,10 @@ interface Launch {
 }
 const { compile, run } = createRequire(import.meta.url)('../../bin/launch.cjs') as Launch;
 
+/** A bundle carries the wrapper of its module itself. */
 function bundle(t: ExecutionContext, text: string): string {
   const file = join(tempDir(t), 'bundle.cjs');
-  writeFileSync(file, text);
+  writeFileSync(file, `(function (exports, require, module, __filename, __dirname) {\n${text}\n})`);
   return file;
 }
 

@@ -37,8 +37,7 @@ test('equal stacks add up, however a function was compiled; names are short, ste
     '        copy_user_generic_string 1 kernel',
     '  wake router.cjs:24020 1 JavaScript',
     '  (anonymous) router.cjs:7 1 JavaScript',
-    ' [unknown] 1 C library',
-    '  v8::internal::Scavenger::Process 1 Node and V8',
+    ' v8::internal::Scavenger::Process 1 Node and V8',
   ]);
 });
 
@@ -48,7 +47,7 @@ test('the command draws what it is given: frames as wide as their share, names e
   t.true(svg.startsWith('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1200 '));
   t.true(svg.includes('>a &#60;b&#62; &#38; c (4 samples)<'));
   t.regex(svg, /<title>uv_run 75\.0%<\/title><rect x="0" y="\d+" width="899\.5"/);
-  t.regex(svg, /<title>\[unknown\] 25\.0%<\/title><rect x="900" /);
+  t.regex(svg, /<title>v8::internal::Scavenger::Process 25\.0%<\/title><rect x="900" /);
   t.false(/<script|href/.test(svg));
 });
 
