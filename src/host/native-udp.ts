@@ -156,11 +156,14 @@ export class NativeUdp implements HostUdp, Ready {
       const { api, received } = this.wire;
       const count = api.recvFrom(this.fd, received, 0, STRIDE, SLOTS);
       if (count === 0) return;
-      // An error that waits fails one call with its errno; if none waits, the socket is of no use.
-      if (count > 0) this.take(count);
-      else if (this.tellErrors() === 0 && !this.closed) this.user.failed(errnoName(count), null);
-      // What comes later is a new event, but not what an error came before.
-      if (count > 0 && count < SLOTS) return;
+      if (count > 0) {
+        this.take(count);
+        if (count < SLOTS) return; // what comes later is a new event
+      } else if (this.tellErrors() === 0) {
+        // An error that waits fails one call with its errno; if none waits, the socket is of no use.
+        if (!this.closed) this.user.failed(errnoName(count), null);
+        return;
+      }
     }
     this.rearm();
   }
