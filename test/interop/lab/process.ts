@@ -77,6 +77,9 @@ export class Child {
     });
     void this.exited.then(() => {
       this.over = true;
+      // What it has left running must not keep the tests' process from its end.
+      this.process.stdout!.destroy();
+      this.process.stderr!.destroy();
       this.wake();
     });
   }
