@@ -1,7 +1,5 @@
 // Time as the rest of the project sees it: monotonic milliseconds and one wake-up.
 
-import { performance } from 'node:perf_hooks'; // the global of that name is a getter, which costs more than the clock
-
 /** A source of monotonic time with one pending wake-up. Wall time never enters the data path. */
 export interface Clock {
   /** Monotonic time, milliseconds (fractions allowed). */
@@ -12,6 +10,9 @@ export interface Clock {
    */
   wake(atMs: number, run: () => void): void;
 }
+
+// Looked up once: the global is a getter, which costs more than the clock.
+const { performance } = globalThis;
 
 /** Real time. One host timer, unreferenced unless asked: it does not keep a process alive by itself. */
 export class SystemClock implements Clock {

@@ -7,7 +7,6 @@
 // an offender means nothing to a guest, and is told as null.
 
 import { networkInterfaces } from 'node:os';
-import { performance } from 'node:perf_hooks';
 import { Endpoint } from '../core/address.ts';
 import { errnoName } from '../native/errno.ts';
 import * as n from '../native/native.ts';

@@ -1,4 +1,4 @@
-// Endpoints in the cells of the addon.
+// Endpoints in the forms of the addon: cells, and bytes.
 
 import type { Endpoint } from '../core/address.ts';
 import * as n from '../native/native.ts';
@@ -19,4 +19,10 @@ export function putEndpoint(api: n.NativeApi, cells: Int32Array, e: Endpoint): b
   cells[n.Cell.Port] = e.port;
   cells[n.Cell.Scope] = scope;
   return scope >= 0;
+}
+
+/** Bytes of an address in network order, 4 or 16. */
+export function addressBytes(e: Endpoint): Uint8Array {
+  const words = e.isIpv4 ? [e.w3] : [e.w0, e.w1, e.w2, e.w3];
+  return Uint8Array.from(words.flatMap((w) => [w >>> 24, (w >>> 16) & 255, (w >>> 8) & 255, w & 255]));
 }

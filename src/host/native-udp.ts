@@ -7,7 +7,7 @@
 //            wire, and told).
 // Errors     The socket asks for the queue of errors (error-queue.ts). While an error waits, the kernel fails the next
 //            send on that socket with it, whatever that was for: so a send that fails is tried once more, and only its
-//            own outcome counts. What waits is told when the watch says so, after the call, as HostNet promises.
+//            own outcome counts. What waits is told when an event says so, after the call, as HostNet promises.
 
 import { Endpoint } from '../core/address.ts';
 import { copyInto } from '../core/copy.ts';
@@ -54,12 +54,6 @@ export class UdpWire {
   }
 }
 
-/** Bytes of an address in network order, 4 or 16. */
-export function addressBytes(e: Endpoint): Uint8Array {
-  const words = e.isIpv4 ? [e.w3] : [e.w0, e.w1, e.w2, e.w3];
-  return Uint8Array.from(words.flatMap((w) => [w >>> 24, (w >>> 16) & 255, (w >>> 8) & 255, w & 255]));
-}
-
 export class NativeUdp implements HostUdp, Ready {
   private readonly wire: UdpWire;
   private readonly user: HostUdpUser;
@@ -82,9 +76,9 @@ export class NativeUdp implements HostUdp, Ready {
   bind(port: number, host?: string): Error | null {
     const { api, reactor } = this.wire;
     const at = new Endpoint();
-    if (this.ipv4) at.setIpv4(0, port);
     if (host !== undefined) setFromText(at, host, port);
-    at.port = port;
+    else if (this.ipv4) at.setIpv4(0, port);
+    else at.port = port;
     const { address } = reactor;
     const fd = putEndpoint(api, address, at) ? api.udpOpen(address, RECEIVE_BUFFER) : -19; // ENODEV: no such interface
     if (fd < 0) return systemError(fd, 'bind', String(at));

@@ -22,7 +22,7 @@ import { errnoName } from '../native/errno.ts';
 import * as n from '../native/native.ts';
 import { ErrorQueue } from './error-queue.ts';
 import type { ErrnoName, HostPing, HostPingUser } from './host-net.ts';
-import { addressBytes } from './native-udp.ts';
+import { addressBytes } from './native-address.ts';
 
 const HEADER_LEN = 8;
 const ECHO_REQUEST = 8;

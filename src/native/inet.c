@@ -255,11 +255,6 @@ napi_value fn_join_group(napi_env env, napi_callback_info info) {
 
 // ---- sockets of the reactor
 
-static void set_option(int fd, int level, int name, int value) {
-  // Best effort: the kernel grants what its limits allow.
-  (void)setsockopt(fd, level, name, &value, sizeof(value));
-}
-
 // udpOpen(address, receive): a datagram socket bound to the address, with a receive buffer of that many bytes and a queue of
 // errors; or -errno. The port of the address becomes the one that it got.
 napi_value fn_udp_open(napi_env env, napi_callback_info info) {
@@ -271,12 +266,8 @@ napi_value fn_udp_open(napi_env env, napi_callback_info info) {
   socklen_t len = get_address((uint32_t *)cells, &at);
   int fd = socket(at.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return result(env, -1);
-  if (at.ss_family == AF_INET6) {
-    set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-    set_option(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
-  } else {
-    set_option(fd, IPPROTO_IP, IP_RECVERR, 1);
-  }
+  if (at.ss_family == AF_INET6) set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  set_error_queue(fd, at.ss_family, 1);
   set_option(fd, SOL_SOCKET, SO_RCVBUF, receive);
   struct sockaddr_storage own = {0};
   socklen_t own_len = sizeof(own);

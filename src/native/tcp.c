@@ -21,16 +21,6 @@
 
 _Static_assert(1 + SCOPE < ACCEPT_CELLS, "an address fits behind the descriptor");
 
-static void set_option(int fd, int level, int name, int value) {
-  // Fails only for a family or protocol that the socket does not have.
-  (void)setsockopt(fd, level, name, &value, sizeof(value));
-}
-
-static void set_error_queue(int fd, int family, int on) {
-  if (family == AF_INET6) set_option(fd, IPPROTO_IPV6, IPV6_RECVERR, on);
-  else set_option(fd, IPPROTO_IP, IP_RECVERR, on);
-}
-
 static void set_ttl(int fd, int family, int ttl) {
   if (family == AF_INET6) set_option(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, ttl);
   else set_option(fd, IPPROTO_IP, IP_TTL, ttl);

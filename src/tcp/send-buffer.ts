@@ -4,8 +4,9 @@
 // memory that was lent), copied out into each segment that carries them, and dropped from the front as the peer
 // acknowledges. An empty buffer holds no chunk.
 //
-// The copy into a segment makes a view, the one allocation of a segment with payload: copying word by word without one
-// costs three times as much, and one loop that copies and sums words is within a seventh of copy and checksum in turn.
+// The copy of more than a few bytes into a segment makes a view (core/copy.ts), the one allocation of a segment with payload:
+// copying word by word without one costs three times as much, and one loop that copies and sums words is within a seventh
+// of copy and checksum in turn.
 
 import { type BytePool, CHUNK_BITS, CHUNK_MASK, CHUNK_SIZE, type Chunk } from '../core/byte-pool.ts';
 import { type ByteVector, MAX_PIECES } from '../core/byte-vector.ts';

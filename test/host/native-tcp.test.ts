@@ -34,6 +34,44 @@ for (const address of LOOPBACKS) {
   });
 }
 
+test('what is deferred within an event runs in the same turn: before ticks, and once for both sockets', async (t) => {
+  const host = open(t);
+  const { at, sockets } = await serve(t, (socket) => void socket);
+  const [a, b] = [new TcpRecorder(), new TcpRecorder()];
+  const order: string[] = [];
+  for (const user of [a, b]) {
+    host.connectTcp(at, user);
+    await user.until('connected');
+    user.onData = () => {
+      order.push('told');
+      process.nextTick(() => order.push('tick'));
+      if (order.length === 1) host.defer(() => order.push('deferred'));
+    };
+  }
+  while (sockets.size < 2) await a.settle();
+  for (const socket of sockets) socket.write('x');
+  await Promise.all([a.untilReceived(1), b.untilReceived(1)]);
+  await a.settle();
+  t.true(order.indexOf('deferred') < order.indexOf('tick'), order.join(' '));
+  t.is(order.filter((what) => what === 'deferred').length, 1);
+});
+
+test('what is deferred within an event runs in the same turn, before ticks', async (t) => {
+  const host = open(t);
+  const { at } = await serve(t, (socket) => socket.write('x'));
+  const user = new TcpRecorder();
+  const order: string[] = [];
+  user.onData = () => {
+    process.nextTick(() => order.push('tick'));
+    host.defer(() => order.push('deferred'));
+    order.push('told');
+  };
+  host.connectTcp(at, user);
+  await user.untilReceived(1);
+  await user.settle();
+  t.deepEqual(order, ['told', 'deferred', 'tick']);
+});
+
 test('a zone that is no interface is refused, not connected elsewhere', async (t) => {
   const to = parseEndpoint('fe80::1', 80);
   to.zone = 'nosuchif0';

@@ -3,7 +3,7 @@
 import test, { type ExecutionContext } from 'ava';
 import { type Endpoint, parseEndpoint } from '../../src/core/address.ts';
 import type { HostNet, HostUdp, HostUdpUser, IcmpReport } from '../../src/host/host-net.ts';
-import { addressBytes } from '../../src/host/native-udp.ts';
+import { addressBytes } from '../../src/host/native-address.ts';
 import { createNodeHostNet } from '../../src/host/node-host-net.ts';
 import * as n from '../../src/native/native.ts';
 import { bytesOf, LOOPBACKS, udpPeer } from '../compliance/host-net-peers.ts';

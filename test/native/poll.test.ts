@@ -254,6 +254,16 @@ test('what a callback throws ends a process that does not catch it, with the sta
   t.regex(stderr, /Error: thrown by a callback\n\s+at .*children\.ts/);
 });
 
+/** What `ready` is told at its first call, of a watch that `prepare` is given. */
+const nextCall = (fd: number, prepare: (poll: Poll) => void): Promise<(number | undefined)[]> =>
+  new Promise((resolve) => {
+    const poll = api.poll(fd, READABLE, (...of) => {
+      api.pollClose(poll);
+      resolve(of);
+    });
+    prepare(poll);
+  });
+
 test('a watch that forwards: what it cannot do, and memory that is not there, is left to the callback', async (t) => {
   const { a, b } = pair(t);
   const batch = api.newBatch(new Uint8Array(2 * STRIDE), 2);
@@ -273,34 +283,18 @@ test('a watch that forwards: what it cannot do, and memory that is not there, is
   for (const { port, base, max, received } of slots) {
     batch.lens[0] = 60;
     t.is(api.send(a, batch, 0, 1), 1);
-    const told = await new Promise<(number | undefined)[]>((resolve) => {
-      const poll = api.poll(b, READABLE, (...of) => {
-        api.pollClose(poll);
-        resolve(of);
-      });
-      api.pollForward(poll, forwarder, port, batch, base, STRIDE, max, 1514);
-    });
+    const told = await nextCall(b, (poll) => api.pollForward(poll, forwarder, port, batch, base, STRIDE, max, 1514));
     t.deepEqual(told, received ? [READABLE, 1, 0] : [READABLE]);
     if (!received) t.is(api.recv(b, batch, 0, STRIDE, 1), 1);
   }
   batch.lens[0] = 60;
   t.is(api.send(a, batch, 0, 1), 1);
-  const plain = await new Promise<(number | undefined)[]>((resolve) => {
-    const poll = api.poll(b, READABLE, (...of) => {
-      api.pollClose(poll);
-      resolve(of);
-    });
-    api.pollForward(poll, null, 0, batch, 0, STRIDE, 2, 1514);
-  });
+  const plain = await nextCall(b, (poll) => api.pollForward(poll, null, 0, batch, 0, STRIDE, 2, 1514));
   t.deepEqual(plain, [READABLE, 1, 0], 'without a forwarder it receives');
   const memory = new Uint8Array(2 * STRIDE);
   const gone = api.newBatch(memory, 2);
   t.is(api.send(a, batch, 0, 1), 1);
-  const told = await new Promise<(number | undefined)[]>((resolve) => {
-    const poll = api.poll(b, READABLE, (...of) => {
-      api.pollClose(poll);
-      resolve(of);
-    });
+  const told = await nextCall(b, (poll) => {
     api.pollForward(poll, forwarder, 0, gone, 0, STRIDE, 2, 1514);
     structuredClone(memory.buffer, { transfer: [memory.buffer] });
   });

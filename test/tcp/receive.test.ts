@@ -12,6 +12,17 @@ const hears = (seq: number, len: number, more: Partial<GuestSegment> = {}): Gues
   ...more,
 });
 
+segmentTest('an exception of the owner in its flush: the engine goes on with the next batch', (t) => {
+  const h = tcpHarness();
+  h.onEvent = (event) => {
+    if (event === 'flush') throw new Error('a defect');
+  };
+  t.throws(() => h.fromGuest(hears(5001, 100)), { message: 'a defect' });
+  h.onEvent = null;
+  h.fromGuest(hears(5101, 100));
+  h.expectToGuest({ flags: 'A', ack: 5201 });
+});
+
 // Reassembly
 
 segmentTest('RFC 9293 3.10.7.4: early data is kept and delivered in order', (t) => {
