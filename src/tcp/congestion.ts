@@ -9,7 +9,9 @@
 // are also lost at random (impairment, radio bridges, tunnels). As long as the smoothed round-trip time stays near the
 // smallest one seen lately, the window falls by half of what was lost (after Mathis, Relentless Congestion Control, 2009)
 // and grows by a segment per round trip, and slow start goes on; otherwise it falls by CUBIC's factor. Timeouts always
-// count as congestion.
+// count as congestion. And a path of 10 ms or more is sent over at the rate that it has delivered (long-path.ts, ADR 0011).
+
+import { LONG_RTT_MS, LongPath } from './long-path.ts';
 
 const BETA = 0.7; // RFC 9438 section 4.6
 const C = 0.4; // segments per second cubed, RFC 9438 section 5
@@ -38,6 +40,9 @@ export class Congestion {
   /** Window to end recovery with; set by `lost` and `lostAtRandom`. */
   target = 0;
   private smss = 0;
+  private modelsLongPaths = false;
+  /** Decides in the place of CUBIC while the path is a long one. */
+  long: LongPath | null = null;
 
   // CUBIC
   private wMax = 0;
@@ -65,9 +70,13 @@ export class Congestion {
   private cssBase = Number.POSITIVE_INFINITY;
   private cssRounds = 0;
 
-  /** @param smss  payload of a full segment, bytes */
-  start(smss: number): void {
+  /**
+   * @param smss             payload of a full segment, bytes
+   * @param modelsLongPaths  what is sent over a long path follows what it delivers (long-path.ts)
+   */
+  start(smss: number, modelsLongPaths = false): void {
     this.smss = smss;
+    this.modelsLongPaths = modelsLongPaths;
     this.cwnd = this.initialWindow();
   }
 
@@ -75,6 +84,7 @@ export class Congestion {
   resize(smss: number): void {
     this.smss = smss;
     this.cwnd = Math.max(this.cwnd, smss);
+    this.long?.resize(smss);
   }
 
   private initialWindow(): number {
@@ -82,7 +92,18 @@ export class Congestion {
   }
 
   get inSlowStart(): boolean {
-    return this.cwnd < this.ssthresh;
+    return this.long === null ? this.cwnd < this.ssthresh : this.long.starting;
+  }
+
+  /**
+   * May the window grow with an ACK?
+   *
+   * @param limited  it kept the sender from sending
+   * @param flight   bytes that were in flight before
+   */
+  mayGrow(limited: boolean, flight: number): boolean {
+    if (this.inSlowStart) return limited || 2 * flight >= this.cwnd;
+    return limited || this.long !== null;
   }
 
   /** The flight of one round trip has been acknowledged. */
@@ -106,6 +127,8 @@ export class Congestion {
     } else if (srttMs < this.baseMs) {
       this.baseMs = srttMs;
     }
+    if (!this.modelsLongPaths || this.baseRttMs < LONG_RTT_MS) this.long = null;
+    else this.long ??= new LongPath(this.cwnd, this.smss, srttMs, nowMs);
   }
 
   /** Round-trip time of the path without queues, ms, as far as known. */
@@ -149,6 +172,10 @@ export class Congestion {
    * @param srttMs  smoothed round-trip time
    */
   acknowledged(acked: number, srttMs: number, nowMs: number): void {
+    if (this.long !== null) {
+      this.cwnd = Math.min(this.cwnd + acked, this.long.window);
+      return;
+    }
     if (this.inSlowStart) {
       const step = this.cssBase === Number.POSITIVE_INFINITY ? acked : acked / CSS_GROWTH_DIVISOR;
       this.cwnd = Math.min(this.cwnd + Math.ceil(step), Math.max(this.ssthresh, this.cwnd));
@@ -202,6 +229,15 @@ export class Congestion {
   }
 
   /**
+   * A loss on a long path, once per flight; and each ACK behind it until what was lost has arrived.
+   *
+   * @param window  congestion window when it was found
+   */
+  lostOnLongPath(long: LongPath, window: number): void {
+    this.target = Math.min(window, long.window);
+  }
+
+  /**
    * A loss by congestion, once per flight: the window to end recovery with.
    *
    * @param flight  bytes in flight when it was found
@@ -221,6 +257,7 @@ export class Congestion {
   timedOut(): void {
     this.cwnd = this.smss;
     this.epochMs = -1;
+    this.long?.timedOut();
   }
 
   /** Nothing was in flight for longer than a timeout: what is known of the path is old (RFC 5681 section 4.1). */

@@ -7,9 +7,11 @@
 
 import { type BytePool, CHUNK_BITS, CHUNK_MASK, CHUNK_SIZE, type Chunk } from '../core/byte-pool.ts';
 import { copyInto } from '../core/copy.ts';
-import { seqDiff, seqGe, seqGt, seqInt, seqLe, seqLt, seqMax } from '../core/seq.ts';
+import { seqDiff, seqGt, seqInt, seqLe, seqLt, seqMax } from '../core/seq.ts';
 
-const MAX_RANGES = 64;
+/** Ranges that there is room for at first, and at most: a few MiB in flight may lose every other segment of a burst. */
+const FIRST_RANGES = 16;
+const MAX_RANGES = 1024;
 /** Ranges remembered as the latest that grew, for the order of SACK blocks (RFC 2018 section 4). */
 const RECENT = 4;
 
@@ -19,8 +21,8 @@ export class Reassembly {
   private base: number;
   private readonly chunks: (Chunk | null)[] = [];
   /** Range i is [left[i], right[i]). */
-  private readonly left = new Int32Array(MAX_RANGES);
-  private readonly right = new Int32Array(MAX_RANGES);
+  private left = new Int32Array(FIRST_RANGES);
+  private right = new Int32Array(FIRST_RANGES);
   private count = 0;
   /** A sequence inside each of the ranges that grew last, latest first. */
   private readonly recent = new Int32Array(RECENT);
@@ -38,11 +40,28 @@ export class Reassembly {
 
   /** Sequence behind the range that begins at or before `seq` and reaches it, or `seq` when there is none. */
   coveredTo(seq: number): number {
-    for (let i = 0; i < this.count; i++) {
-      if (seqGt(this.left[i]!, seq)) break;
-      if (seqGe(this.right[i]!, seq)) return this.right[i]!;
+    const i = this.firstTo(seq);
+    return i < this.count && seqLe(this.left[i]!, seq) ? this.right[i]! : seq;
+  }
+
+  /** The first range that reaches `seq` or lies behind it; `count` when there is none. */
+  private firstTo(seq: number): number {
+    let low = 0;
+    let high = this.count;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (seqLt(this.right[middle]!, seq)) low = middle + 1;
+      else high = middle;
     }
-    return seq;
+    return low;
+  }
+
+  private grow(): void {
+    const { left, right } = this;
+    this.left = new Int32Array(2 * left.length);
+    this.right = new Int32Array(2 * right.length);
+    this.left.set(left);
+    this.right.set(right);
   }
 
   /**
@@ -53,12 +72,12 @@ export class Reassembly {
   insert(b: Uint8Array, off: number, len: number, seq: number): boolean {
     const end = seqInt(seq, len);
     // Ranges from `first` up to `last` touch or overlap the new one and become one with it.
-    let first = 0;
-    while (first < this.count && seqLt(this.right[first]!, seq)) first++;
+    const first = this.firstTo(seq);
     let last = first;
     while (last < this.count && seqLe(this.left[last]!, end)) last++;
     if (first === last && this.count === MAX_RANGES) return false;
     if (!this.store(b, off, len, seq)) return false;
+    if (first === last && this.count === this.left.length) this.grow();
     let l = seq;
     let r = end;
     if (first < last) {
@@ -177,9 +196,7 @@ export class Reassembly {
   }
 
   private rangeOf(seq: number): number {
-    for (let i = 0; i < this.count; i++) {
-      if (seqLe(this.left[i]!, seq) && seqLt(seq, this.right[i]!)) return i;
-    }
-    return -1;
+    const i = this.firstTo(seqInt(seq, 1));
+    return i < this.count && seqLe(this.left[i]!, seq) ? i : -1;
   }
 }

@@ -68,6 +68,8 @@ export class LossRecovery {
   private prrDelivered = 0;
   private prrOut = 0;
   private recoverFs = 1;
+  /** The window before it, bytes. */
+  private recoverWindow = 0;
 
   private tlpActive = false;
   private tlpResent = false;
@@ -121,7 +123,7 @@ export class LossRecovery {
       this.rtt.synWasLost();
     }
     this.rtt.backoff = 0;
-    this.cc.start(smss);
+    this.cc.start(smss, this.c.engine.limits.randomLoss && this.c.rcv.sackEnabled);
   }
 
   /** A segment of new data, FIN included, has been sent. */
@@ -174,8 +176,12 @@ export class LossRecovery {
     if (this.phase !== Phase.Open && seqGe(seg.ack, this.recover)) this.leave();
     if (this.phase === Phase.Open && board.lostBytes > 0) this.enterRecovery();
     if (this.phase === Phase.Recovery) this.reduce(duplicate);
-    else if (acked > 0 && (this.cwndLimited || (this.cc.inSlowStart && 2 * flight >= this.cc.cwnd))) {
+    else if (acked > 0 && this.cc.mayGrow(this.cwndLimited, flight)) {
       this.cc.acknowledged(acked, this.rtt.srttMs, engine.now);
+    }
+    const { long, baseRttMs } = this.cc;
+    if (long !== null) {
+      long.delivered(board.delivered, this.pipe, this.snd.unsent <= 0, baseRttMs, this.rtt.srttMs, engine.now);
     }
     if (seqGt(seg.ack, this.roundEnd)) {
       this.roundEnd = this.snd.sndNxt;
@@ -265,7 +271,9 @@ export class LossRecovery {
     const { board } = this;
     this.reorderAt = Number.POSITIVE_INFINITY;
     if (!this.c.rcv.sackEnabled || (board.sackedCount === 0 && (board.resentCount === 0 || acked <= 0))) return;
+    const before = board.lostBytes;
     const waitUs = board.detectLoss(this.reorderingWindowUs(), this.c.engine.nowUs);
+    if (board.lostBytes > before) this.cc.long?.lost(board.lostBytes - before);
     if (waitUs > 0) this.reorderAt = this.c.engine.now + waitUs / 1000;
   }
 
@@ -281,6 +289,7 @@ export class LossRecovery {
     this.phase = Phase.Recovery;
     this.recover = this.snd.sndNxt;
     this.recoverFs = Math.max(1, board.outBytes);
+    this.recoverWindow = this.cc.cwnd;
     this.lost(board.outBytes, board.lostBytes);
     this.prrDelivered = 0;
     this.prrOut = 0;
@@ -291,6 +300,11 @@ export class LossRecovery {
   /** A loss: with SACK it is known how much was lost, and that may be all there is to it. */
   private lost(flight: number, bytes: number): void {
     const { engine, rcv } = this.c;
+    const { long } = this.cc;
+    if (long !== null) {
+      this.cc.lostOnLongPath(long, this.cc.cwnd);
+      return;
+    }
     const random = engine.limits.randomLoss && rcv.sackEnabled && bytes < flight && !this.cc.queued;
     if (random) this.cc.lostAtRandom(flight, bytes);
     else this.cc.lost(flight);
@@ -302,6 +316,7 @@ export class LossRecovery {
     const delivered = board.delivered;
     if (delivered === 0 && !duplicate && this.prrOut > 0) return;
     this.prrDelivered += delivered;
+    if (cc.long !== null) cc.lostOnLongPath(cc.long, this.recoverWindow + (cc.inSlowStart ? this.prrDelivered : 0));
     const pipe = this.pipe;
     let room: number;
     if (pipe > cc.target) {

@@ -13,13 +13,14 @@
 
 import type { ByteVector } from '../core/byte-vector.ts';
 import { seqDiff, seqGt, seqInt } from '../core/seq.ts';
+import type { Timer } from '../core/timer-wheel.ts';
 import { dataOptionsLen, FIN, HEADER_LEN, MAX_HEADER_LEN, PSH } from '../wire/tcp.ts';
 import type { TcpConnection } from './connection.ts';
 import { sendSegment } from './output.ts';
 import { LossRecovery } from './recovery.ts';
 import type { Segment } from './segment.ts';
 import { SendBuffer } from './send-buffer.ts';
-import { OFFLOAD_MAX, TcpState } from './types.ts';
+import { OFFLOAD_MAX, type SegmentPath, TcpState } from './types.ts';
 
 /** Smaller segment sizes of a peer are taken as this one. */
 export const MSS_FLOOR = 64;
@@ -34,6 +35,12 @@ export const MSS_DEFAULT_IPV6 = 1220;
 const GATHER_FROM = 8;
 const GATHER_MAX = 64;
 const GATHER_RTT_MS = 3;
+
+/** What the pace held back is looked at again after so many ms: a tick of timers. */
+const PACE_MS = 4;
+
+/** Least room that the owner hears of on a long path, bytes. */
+const LONG_PATH_PIECE = 64 << 10;
 
 /**
  * Queue of the path, ms, up to which the send buffer may grow; from twice that on it shrinks. A buffer of two windows fills a
@@ -74,6 +81,8 @@ export class Sender {
   /** `write` took less than it was offered, and the owner has not been told of room since. */
   private wantsWritable = false;
   bytesAcked = 0;
+  /** Made when the pace of a long path first held something back. */
+  private paceTimer: Timer | null = null;
 
   constructor(c: TcpConnection) {
     this.c = c;
@@ -193,11 +202,21 @@ export class Sender {
     return this.finQueued;
   }
 
+  /**
+   * Room that is worth telling of. Half of the buffer, so that the owner is asked seldom; but on a long path most of it is
+   * in flight, and waiting for that to leave would turn the stream of ACKs into bursts.
+   */
+  private get goodPiece(): number {
+    const half = this.bufferLimit / 2;
+    if (this.recovery.cc.long === null) return half;
+    return Math.min(half, Math.max(LONG_PATH_PIECE, this.unsent));
+  }
+
   /** True once, when the owner waits for room and there is a good piece of it. */
   takeWritable(): boolean {
     if (!this.wantsWritable) return false;
     const { engine } = this.c;
-    if (this.room * 2 < this.bufferLimit) return false;
+    if (this.room < this.goodPiece) return false;
     if (engine.pool.exhausted) {
       engine.starved(this.c);
       return false;
@@ -270,13 +289,39 @@ export class Sender {
     if (c.state < TcpState.Established || c.path === null) return;
     if (c.path.maxSegment !== this.knownSegment) this.resize();
     recovery.cwndLimited = false;
-    let budget = c.engine.limits.burstSegments;
-    if (recovery.board.lostBytes > 0) budget = recovery.resendLost(budget);
-    if (this.unsent <= 0) return;
+    const { burstSegments } = c.engine.limits;
+    const { long } = recovery.cc;
+    if (long === null) {
+      this.send(c.path, burstSegments);
+      return;
+    }
+    const allowed = Math.max(0, Math.min(burstSegments, Math.floor(long.allowance(c.engine.now) / this.smss)));
+    const left = this.send(c.path, allowed);
+    long.sent((allowed - left) * this.smss);
+    if (left > 0 || (this.unsent <= 0 && recovery.board.lostBytes === 0)) return;
+    this.paceTimer ??= c.engine.wheel.timer(() => this.onPaceTimer());
+    if (!this.paceTimer.armed) this.paceTimer.setAt(c.engine.now + PACE_MS);
+  }
+
+  private onPaceTimer(): void {
+    const { c } = this;
+    if (c.over) return;
+    c.engine.timerBegin();
+    c.engine.markDirty(c);
+    c.engine.timerEnd();
+  }
+
+  /** Sends up to `budget` segments; what is left of it. */
+  private send(path: SegmentPath, budget: number): number {
+    const { recovery } = this;
+    let left = budget;
+    if (recovery.board.lostBytes > 0) left = recovery.resendLost(left);
+    if (this.unsent <= 0) return left;
     recovery.checkIdle();
-    if (this.gathering()) return;
-    if (c.path.offload === true) budget -= this.sendMany(c.path.maxSegment, budget);
-    while (budget > 0 && this.sendNext(false)) budget--;
+    if (this.gathering()) return left;
+    if (path.offload === true) left -= this.sendMany(path.maxSegment, left);
+    while (left > 0 && this.sendNext(false)) left--;
+    return left;
   }
 
   /**
@@ -371,6 +416,7 @@ export class Sender {
   free(): void {
     this.wantsWritable = false;
     this.buffer.clear();
+    this.paceTimer?.cancel();
     this.recovery.free();
   }
 }

@@ -137,8 +137,8 @@ export interface TcpLimits {
   /** Challenge ACKs per second of the whole engine (RFC 5961 section 10). */
   challengeAcksPerSec: number;
   /**
-   * A loss on a path without a queue is taken for random and not for congestion (ADR 0006). For virtual Ethernet; false is
-   * what RFC 9438 says for shared networks.
+   * A loss on a path without a queue is taken for random and not for congestion (ADR 0006), and long paths are paced by what
+   * they deliver (ADR 0011). For virtual Ethernet; false is what RFC 9438 says for shared networks.
    */
   randomLoss: boolean;
   /** Take up the timestamps option when the peer offers it (RFC 7323 section 3). */

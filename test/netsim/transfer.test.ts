@@ -176,6 +176,20 @@ test('netsim: windows and buffers grow to fill a path of 100 ms', (t) => {
   );
 });
 
+test('netsim: a path of 50 ms is filled though its queue holds 93 frames only', (t) => {
+  const bytes = 20_000_000;
+  const sim = new Netsim({ seed: SEED, delayMs: 25, rate: 200, queue: 93 * 1514 });
+  const a = new Transfer(bytes, 3, 5);
+  const b = new Transfer(0, 5, 3);
+  sim.open(a, b);
+  const ms = sim.run(() => b.received === bytes, 60_000);
+  const ideal = (bytes * 8) / 200_000;
+  const say = `${Math.round(ms)} ms, ${ideal} at the path's rate: ${JSON.stringify(a.c?.snapshot())}`;
+  // Half a second is what it takes to find the rate; a fifth of all is sent by then.
+  t.true(ms > 0 && ms < 500 + ideal, say);
+  t.true(a.c!.snapshot().retransmits < 0.05 * (bytes / 1460), say);
+});
+
 test('netsim: on a LAN with room for a long queue none longer than 5 ms builds up', (t) => {
   const sim = new Netsim({ seed: SEED, delayMs: 0.1, rate: 1000, queue: 4_000_000 });
   const a = new Transfer(60_000_000, 3, 5);

@@ -338,7 +338,7 @@ segmentTest('RFC 8985 7.2: a single segment waits for a delayed ACK', () => {
 });
 
 segmentTest('RFC 8985 7.4.2: a probe that repaired a loss reduces the window, a duplicate does not', (t) => {
-  const options: HarnessOptions = { sackOk: true };
+  const options: HarnessOptions = { sackOk: true, limits: { randomLoss: false } };
   const repaired = inFlight(4, options);
   repaired.advance(50);
   repaired.fromGuest(ackOf(5, options));
