@@ -104,6 +104,8 @@ export interface HostUdp {
   readonly localPort: number;
   /** Sends one datagram to `to`, with a TTL or hop limit of `ttl` (0, the default: the system's). */
   send(to: Endpoint, b: Uint8Array, off: number, len: number, ttl?: number): void;
+  /** As `send`, but the datagram may wait for others until HostNet.flush(), which must follow in the same wake-up. */
+  post(to: Endpoint, b: Uint8Array, off: number, len: number, ttl?: number): void;
   close(): void;
 }
 
@@ -162,6 +164,8 @@ export interface HostNet {
    * once for many events.
    */
   defer(run: () => void): void;
+  /** Sends the datagrams that were posted. */
+  flush(): void;
   /** Closes everything that is open (TCP by RST). */
   close(): void;
 }

@@ -29,6 +29,8 @@ const READ_LEAST = 16 * 1024;
 const GATHER = 8;
 /** Events after which a read finds the end or an error. */
 const ENDING = n.EPOLLRDHUP | n.EPOLLHUP | n.EPOLLERR;
+/** Events with which a read that brought less than was asked for may have left something. */
+const UNSURE = n.EPOLLHUP | n.EPOLLERR | n.EPOLLPRI;
 /** errno of EAGAIN, negative as the addon returns it. */
 const EAGAIN = -11;
 /** Value of both TTL options that means the system's default. */
@@ -212,7 +214,7 @@ export class NativeTcp implements HostTcp, Ready, Later {
   private opened(events: number): boolean {
     if ((events & (n.EPOLLOUT | ENDING)) === 0) return false;
     const { api, errors } = this.reactor;
-    const status = api.tcpOpened(this.fd);
+    const status = api.tcpOpened(this.fd, events);
     if (status < 0) {
       const told = errors.next(this.fd);
       this.done(false);
@@ -260,8 +262,12 @@ export class NativeTcp implements HostTcp, Ready, Later {
       if (this.state !== OPEN || this.paused) return;
       if (got === asked) this.ask = Math.min(READ_LEN, this.ask * 4);
       else if (got < this.ask >> 3) this.ask = Math.max(READ_LEAST, this.ask >> 1);
-      // Less than asked for: the kernel had no more. What comes later is a new event.
-      if (got < asked && (events & ENDING) === 0) return;
+      // Less than asked for: the kernel had no more, unless the read stopped at urgent data (EPOLLPRI). What comes later is
+      // a new event; behind the peer's FIN nothing comes.
+      if (got < asked && (events & UNSURE) === 0) {
+        if ((events & n.EPOLLRDHUP) !== 0) this.peerEnd(events);
+        return;
+      }
       share -= got;
       if (share <= 0) {
         api.reactorRearm(this.fd);

@@ -3,8 +3,9 @@
 //
 // Receiving  One wake-up takes up to MAX_ROUNDS batches of SLOTS datagrams; all sockets share the memory, so nothing is
 //            allocated. What is left is told by the next wake-up.
-// Sending    At once, from one shared slot. The kernel's buffer is hardly ever full (ENOBUFS then: lost as on a busy
-//            wire, and told).
+// Sending    What is posted waits for more from the same socket, in memory that all sockets share, and leaves by one call:
+//            at the flush, or when another socket posts. What is sent leaves at once. The kernel's buffer is hardly ever
+//            full (ENOBUFS then: lost as on a busy wire, and told).
 // Errors     The socket asks for the queue of errors (error-queue.ts). While an error waits, the kernel fails the next
 //            send on that socket with it, whatever that was for: so a send that fails is tried once more, and only its
 //            own outcome counts. What waits is told when an event says so, after the call, as HostNet promises.
@@ -28,6 +29,9 @@ const MAX_LEN_V6 = 65_527;
 const STRIDE = 65_600;
 const SLOTS = 32;
 const MAX_ROUNDS = 4;
+/** Datagrams that wait for a flush, and their bytes in all: two of the longest. */
+const HELD = 64;
+const HELD_BYTES = 2 * STRIDE;
 /** Errors told per wake-up. */
 const MAX_ERRORS = 64;
 /** Value of both TTL options that means the system's default. */
@@ -39,8 +43,13 @@ export class UdpWire {
   readonly api: n.NativeApi;
   readonly bytes = new Uint8Array(SLOTS * STRIDE);
   readonly received: n.AddressedBatch;
-  readonly out = new Uint8Array(STRIDE);
+  /** Datagrams that wait, all of one socket: their bytes, and where they go. */
+  private readonly out = new Uint8Array(HELD_BYTES);
   readonly sent: n.AddressedBatch;
+  readonly to: readonly Endpoint[] = Array.from({ length: HELD }, () => new Endpoint());
+  private holder: NativeUdp | null = null;
+  private held = 0;
+  private heldBytes = 0;
   readonly errors: ErrorQueue;
   readonly from = new Endpoint();
 
@@ -49,8 +58,47 @@ export class UdpWire {
     this.reactor = reactor;
     this.api = api;
     this.received = api.newAddressedBatch(this.bytes, SLOTS);
-    this.sent = api.newAddressedBatch(this.out, 1);
+    this.sent = api.newAddressedBatch(this.out, HELD);
     this.errors = reactor.errors;
+  }
+
+  /** True when a datagram of `len` bytes may wait beside those of `udp` that wait already. */
+  takes(udp: NativeUdp, len: number): boolean {
+    return this.holder === udp && this.held < HELD && this.heldBytes + len <= HELD_BYTES;
+  }
+
+  /** Keeps a datagram of `udp` until the flush; nothing waits, or `takes` was true. `scope` is that of `to`. */
+  hold(udp: NativeUdp, to: Endpoint, scope: number, b: Uint8Array, off: number, len: number): void {
+    const { sent, out, heldBytes } = this;
+    const i = this.held++;
+    const at = i * n.ADDRESS_CELLS;
+    this.holder = udp;
+    this.heldBytes = heldBytes + len;
+    copyInto(b, off, len, out, heldBytes);
+    sent.offs[i] = heldBytes;
+    sent.lens[i] = len;
+    const a = sent.addresses;
+    a[at] = to.w0;
+    a[at + n.Cell.W1] = to.w1;
+    a[at + n.Cell.W2] = to.w2;
+    a[at + n.Cell.W3] = to.w3;
+    a[at + n.Cell.Port] = to.port;
+    a[at + n.Cell.Scope] = scope;
+    this.to[i]!.copy(to);
+  }
+
+  /** Sends what waits. */
+  flush(): void {
+    const { holder, held } = this;
+    if (holder === null) return;
+    this.holder = null;
+    this.held = this.heldBytes = 0;
+    holder.transmit(held);
+  }
+
+  /** As `flush`, if it is of `udp`. */
+  flushOf(udp: NativeUdp): void {
+    if (this.holder === udp) this.flush();
   }
 }
 
@@ -93,35 +141,37 @@ export class NativeUdp implements HostUdp, Ready {
   }
 
   send(to: Endpoint, b: Uint8Array, off: number, len: number, ttl = 0): void {
+    this.post(to, b, off, len, ttl);
+    this.wire.flushOf(this);
+  }
+
+  post(to: Endpoint, b: Uint8Array, off: number, len: number, ttl = 0): void {
     if (this.closed || this.fd < 0) return;
-    const scope = scopeOf(this.wire.api, to.zone);
+    const { wire } = this;
+    const scope = scopeOf(wire.api, to.zone);
     if (to.port === 0 || scope < 0) this.failLater('EINVAL', to);
     else if (len > (this.ipv4 ? MAX_LEN_V4 : MAX_LEN_V6)) this.failLater('EMSGSIZE', to);
     else {
+      if (ttl !== this.ttl || !wire.takes(this, len)) wire.flush();
       if (ttl !== this.ttl) this.setTtl(ttl);
-      const { out, sent } = this.wire;
-      copyInto(b, off, len, out, 0);
-      sent.lens[0] = len;
-      const { addresses: a } = sent;
-      a[n.Cell.W0] = to.w0;
-      a[n.Cell.W1] = to.w1;
-      a[n.Cell.W2] = to.w2;
-      a[n.Cell.W3] = to.w3;
-      a[n.Cell.Port] = to.port;
-      a[n.Cell.Scope] = scope;
-      this.transmit(to);
+      wire.hold(this, to, scope, b, off, len);
     }
   }
 
-  private transmit(to: Endpoint): void {
-    const { api, sent } = this.wire;
-    let taken = api.sendTo(this.fd, sent, 0, 1);
-    if (taken < 0) taken = api.sendTo(this.fd, sent, 0, 1);
-    if (taken !== 1) this.failLater(taken < 0 ? errnoName(taken) : 'ENOBUFS', to);
+  /** Hands the first `count` datagrams of the wire to the kernel. */
+  transmit(count: number): void {
+    const { api, sent, to } = this.wire;
+    for (let done = 0; done < count; ) {
+      let taken = api.sendTo(this.fd, sent, done, count - done);
+      if (taken < 0) taken = api.sendTo(this.fd, sent, done, count - done);
+      if (taken <= 0) this.failLater(taken < 0 ? errnoName(taken) : 'ENOBUFS', to[done]!);
+      done += Math.max(1, taken);
+    }
   }
 
   close(): void {
     if (this.closed) return;
+    this.wire.flushOf(this);
     this.closed = true;
     this.forget(this);
     if (this.fd >= 0) this.wire.reactor.close(this.fd, false);

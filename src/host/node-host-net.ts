@@ -235,6 +235,10 @@ class NodeHostNet implements HostNet {
     else setImmediate(run);
   }
 
+  flush(): void {
+    this.wire?.flush();
+  }
+
   close(): void {
     this.closed = true;
     for (const tcp of this.tcps) tcp.reset();

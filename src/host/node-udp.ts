@@ -92,6 +92,11 @@ export class NodeUdp implements HostUdp {
     if (this.socket.getSendQueueCount() > 0) slabAt += len;
   }
 
+  /** Node sends one datagram with each call, however many wait. */
+  post(to: Endpoint, b: Uint8Array, off: number, len: number, ttl = 0): void {
+    this.send(to, b, off, len, ttl);
+  }
+
   /** A datagram that waits in libuv leaves with the TTL of the latest one: this is the portable back end's best. */
   private setTtl(ttl: number): void {
     this.socket.setTTL(ttl === 0 ? DEFAULT_TTL : ttl);

@@ -31,11 +31,18 @@ struct table {
 };
 
 // Sockets of the reactor (reactor.c).
+struct known {
+  uint8_t kind;     // 0: none of them
+  bool written;     // TCP: something was written, and
+  bool undelayed;   // TCP_NODELAY is set
+  uint32_t serial;  // which of the sockets that have had this descriptor
+};
 struct reactor {
-  int epoll;       // -1: not made yet
-  int reserve;     // for clients that are turned away; -1: none
-  uint8_t *known;  // by descriptor: kind of the socket, 0 for what is none of them
+  int epoll;            // -1: not made yet
+  int reserve;          // for clients that are turned away; -1: none
+  struct known *known;  // by descriptor
   size_t size;
+  uint32_t serials;
 };
 
 struct state {

@@ -83,7 +83,7 @@ export interface Addon {
   recvPackets(fd: number, batch: number, base: number, stride: number, max: number): number;
   sendPackets(fd: number, batch: number, start: number, count: number): number;
   tcpConnect(address: Int32Array): number;
-  tcpOpened(fd: number): number;
+  tcpOpened(fd: number, events: number): number;
   tcpListen(address: Int32Array, backlog: number): number;
   tcpAccept(fd: number, table: Int32Array): number;
   tcpName(fd: number, address: Int32Array): number;

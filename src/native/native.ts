@@ -232,10 +232,10 @@ export interface NativeApi {
    */
   tcpConnect(address: Int32Array): number;
   /**
-   * How a connect ended of which an event told: 0, or -errno. When it failed recvError has the ICMP error that was the
+   * How a connect ended of which `events` told: 0, or -errno. When it failed recvError has the ICMP error that was the
    * reason, if one was; from Linux 5.18 on.
    */
-  tcpOpened(fd: number): number;
+  tcpOpened(fd: number, events: number): number;
   /** Listens at exactly that address (IPv6: not for IPv4 too). A descriptor, or -errno. */
   tcpListen(address: Int32Array, backlog: number): number;
   /**
@@ -329,6 +329,7 @@ export const ACCEPT_CELLS = 8;
 export const MAX_REACTOR_EVENTS = 256;
 /** Events of the reactor. */
 export const EPOLLIN = 0x1;
+export const EPOLLPRI = 0x2;
 export const EPOLLOUT = 0x4;
 export const EPOLLERR = 0x8;
 export const EPOLLHUP = 0x10;

@@ -8,7 +8,8 @@
 //
 // Ownership. A socket of the reactor is known by its descriptor until reactorClose. All calls refuse a descriptor that is
 // not known, so a number used too late cannot hit a file of somebody else. What is known when the environment ends is
-// closed then. The epoll is told of a close by itself, because a child that was just forked may still hold the socket open.
+// closed then. The epoll forgets a socket with its last descriptor. A child that was just forked may have one for a while:
+// events carry the serial number of the socket, and those of one that is no longer ours are left out.
 
 #include "reactor.h"
 
@@ -21,22 +22,23 @@
 
 _Static_assert(EPOLLIN == 1 && EPOLLOUT == 4 && EPOLLERR == 8 && EPOLLHUP == 16 && EPOLLRDHUP == 0x2000,
                "native.ts has the same numbers");
+_Static_assert(EPOLLPRI == 2, "native.ts has the same number");
 
 bool is_known(const struct state *st, int fd) {
-  return fd >= 0 && (size_t)fd < st->reactor.size && st->reactor.known[fd] != 0;
+  return fd >= 0 && (size_t)fd < st->reactor.size && st->reactor.known[fd].kind != 0;
 }
 
 static bool make_known(struct state *st, int fd, int family) {
   if ((size_t)fd >= st->reactor.size) {
     size_t size = st->reactor.size == 0 ? FIRST_SIZE : st->reactor.size;
     while (size <= (size_t)fd) size *= 2;
-    uint8_t *known = realloc(st->reactor.known, size);
+    struct known *known = realloc(st->reactor.known, size * sizeof(*known));
     if (known == NULL) return false;
-    memset(known + st->reactor.size, 0, size - st->reactor.size);
+    memset(known + st->reactor.size, 0, (size - st->reactor.size) * sizeof(*known));
     st->reactor.known = known;
     st->reactor.size = size;
   }
-  st->reactor.known[fd] = (uint8_t)family;
+  st->reactor.known[fd] = (struct known){.kind = (uint8_t)family, .serial = ++st->reactor.serials};
   return true;
 }
 
@@ -46,19 +48,20 @@ int reactor_epoll(struct state *st) {
 }
 
 static int arm(struct state *st, int operation, int fd, uint32_t events) {
-  struct epoll_event e = {.events = events | EPOLLET, .data.fd = fd};
+  uint64_t serial = st->reactor.known[fd].serial;
+  struct epoll_event e = {.events = events | EPOLLET, .data.u64 = serial << 32 | (uint32_t)fd};
   return epoll_ctl(st->reactor.epoll, operation, fd, &e);
 }
 
 static uint32_t events_of(const struct state *st, int fd) {
-  return st->reactor.known[fd] & DATAGRAMS ? EPOLLIN : EPOLLIN | EPOLLOUT | EPOLLRDHUP;
+  return kind_of(st, fd) & DATAGRAMS ? EPOLLIN : EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP;
 }
 
 int adopt(struct state *st, int fd, int family) {
   if (reactor_epoll(st) >= 0) {
     if (!make_known(st, fd, family)) errno = ENOMEM;
     else if (arm(st, EPOLL_CTL_ADD, fd, events_of(st, fd)) == 0) return fd;
-    else st->reactor.known[fd] = 0;
+    else st->reactor.known[fd].kind = 0;
   }
   int error = errno;
   close(fd);
@@ -66,14 +69,13 @@ int adopt(struct state *st, int fd, int family) {
 }
 
 static int forget(struct state *st, int fd) {
-  st->reactor.known[fd] = 0;
-  if (st->reactor.epoll >= 0) (void)epoll_ctl(st->reactor.epoll, EPOLL_CTL_DEL, fd, NULL);
+  st->reactor.known[fd].kind = 0;
   return close(fd);
 }
 
 void reactor_end(struct state *st) {
   for (size_t fd = 0; fd < st->reactor.size; fd++)
-    if (st->reactor.known[fd] != 0) (void)forget(st, (int)fd);
+    if (st->reactor.known[fd].kind != 0) (void)forget(st, (int)fd);
 }
 
 void reactor_free(struct state *st) {
@@ -88,11 +90,14 @@ int reactor_events(struct state *st, int32_t *cells, size_t len) {
   int n;
   do n = epoll_wait(st->reactor.epoll, events, (int)max, 0);
   while (n < 0 && errno == EINTR);
+  int count = 0;
   for (int i = 0; i < n; i++) {
-    cells[EVENT_CELLS * i] = events[i].data.fd;
-    cells[EVENT_CELLS * i + 1] = (int32_t)events[i].events;
+    int fd = (int)(uint32_t)events[i].data.u64;
+    if (!is_known(st, fd) || st->reactor.known[fd].serial != events[i].data.u64 >> 32) continue;
+    cells[EVENT_CELLS * count] = fd;
+    cells[EVENT_CELLS * count++ + 1] = (int32_t)events[i].events;
   }
-  return n < 0 ? 0 : n;
+  return count;
 }
 
 // reactorRearm(fd): what the socket is ready for is told again, in the next turn of the event loop.

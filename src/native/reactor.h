@@ -10,7 +10,7 @@
 bool is_known(const struct state *st, int fd);
 
 // The family and DATAGRAMS of a known socket.
-static inline int kind_of(const struct state *st, int fd) { return st->reactor.known[fd]; }
+static inline int kind_of(const struct state *st, int fd) { return st->reactor.known[fd].kind; }
 
 // The epoll, made when there is none; -1: errno.
 int reactor_epoll(struct state *st);

@@ -5,6 +5,9 @@
 //
 // Errors. A connecting socket asks for the queue of ICMP errors (inet.c) and tcpOpened takes that back: on an open
 // connection the kernel would end it by any such error, which is against RFC 1122 section 4.2.3.9.
+//
+// Small segments. They are not to wait for ACKs (TCP_NODELAY), but the option is set with the second write only: the first
+// one is never held back (RFC 896), and many connections have no other.
 
 #include "addon.h"
 #include "inet.h"
@@ -12,6 +15,7 @@
 
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <sys/epoll.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -39,7 +43,6 @@ napi_value fn_tcp_connect(napi_env env, napi_callback_info info) {
   socklen_t len = get_address((uint32_t *)cells, &to);
   int fd = open_socket(to.ss_family);
   if (fd < 0) return result(env, -1);
-  set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
   set_error_queue(fd, to.ss_family, 1);
   if (cells[TTL] > 0) set_ttl(fd, to.ss_family, cells[TTL]);
   int rc;
@@ -53,13 +56,16 @@ napi_value fn_tcp_connect(napi_env env, napi_callback_info info) {
   return number(env, adopt(st, fd, to.ss_family));
 }
 
-// tcpOpened(fd): how the connect ended, 0 or -errno. The queue of errors is left as it is when it failed.
+// tcpOpened(fd, events): how the connect ended of which these events told, 0 or -errno. The queue of errors is left as it is
+// when it failed.
 napi_value fn_tcp_opened(napi_env env, napi_callback_info info) {
-  ARGUMENTS(1);
+  ARGUMENTS(2);
   SOCKET(fd, 0);
+  INTEGER(uint32_t, events, 1, 0, UINT32_MAX);
   int error = 0;
   socklen_t len = sizeof(error);
-  if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0) return result(env, -1);
+  if ((events & (EPOLLERR | EPOLLHUP)) != 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+    return result(env, -1);
   if (error != 0) return number(env, -error);
   set_error_queue(fd, kind_of(st, fd), 0);
   return number(env, 0);
@@ -121,7 +127,6 @@ napi_value fn_tcp_accept(napi_env env, napi_callback_info info) {
       if (n > 0 || errno == EAGAIN) break;
       return result(env, -1);
     }
-    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     if ((fd = adopt(st, fd, from.ss_family)) < 0) continue;
     int32_t *entry = cells + n++ * ACCEPT_CELLS;
     entry[0] = fd;
@@ -198,6 +203,12 @@ napi_value fn_tcp_write(napi_env env, napi_callback_info info) {
   struct iovec iov[MAX_PIECES];
   int count = get_pieces(env, argv, iov);
   if (count < 0) return NULL;
+  struct known *socket = &st->reactor.known[fd];
+  if (socket->written && !socket->undelayed) {
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    socket->undelayed = true;
+  }
+  socket->written = true;
   struct msghdr m = {.msg_iov = iov, .msg_iovlen = (size_t)count};
   ssize_t n;
   do n = sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);

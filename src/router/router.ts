@@ -8,8 +8,8 @@
 //                         +------------------> IcmpNat ----------------------------------------> openPing
 //
 // It is told everything it needs (link, host sockets, clock, random numbers), so a whole flow runs in a test without one
-// real socket. A wake-up of the link ends in IpLayer.flush: flows flush what they wrote to host sockets, the engine
-// sends data and ACKs, the frames leave in one batch. Events of host sockets ask for the same flush once per turn of the
+// real socket. A wake-up of the link ends in IpLayer.flush: flows flush what they wrote to host sockets, datagrams and TCP,
+// the engine sends data and ACKs, the frames leave in one batch. Events of host sockets ask for the same flush once per turn of the
 // event loop (`flushSoon`).
 
 import { formatAddress, formatMac, type Ipv4Network } from '../core/address.ts';
@@ -236,7 +236,11 @@ export class Router {
     this.ip.handle(ipv4.PROTO_UDP, this.udpNat);
     this.ip.handle(ipv4.PROTO_ICMP, this.icmpNat);
     this.ip.handle(ipv6.NEXT_ICMPV6, this.icmpNat);
-    this.ip.onFlush = () => this.tcp.flush();
+    this.ip.onFlush = () => {
+      this.dns?.flush();
+      host.flush();
+      this.tcp.flush();
+    };
     const before = link.onState;
     link.onState = (up) => {
       before?.(up);

@@ -186,7 +186,7 @@ export class UdpNat implements PacketHandler {
     this.flows.touch(flow, ip.now, flow.idleMs);
     const len = udp.length(p.b, p.l4) - udp.HEADER_LEN;
     flow.bytesOut += len;
-    flow.socket!.send(flow.to, p.b, p.l4 + udp.HEADER_LEN, len, Math.max(0, p.ttl - 1));
+    flow.socket!.post(flow.to, p.b, p.l4 + udp.HEADER_LEN, len, Math.max(0, p.ttl - 1));
   }
 
   /** Opens a mapping to `target`. */

@@ -129,6 +129,8 @@ export class DnsForwarder implements DnsSocketUser<DnsQuery>, DnsExchangeUser, D
   private servfails = 0;
   private merged = 0;
   private shut = false;
+  /** Guests' datagrams are being taken: those that are asked for them leave together. */
+  private inBatch = false;
 
   constructor(options: DnsForwarderOptions) {
     this.host = options.host;
@@ -151,9 +153,20 @@ export class DnsForwarder implements DnsSocketUser<DnsQuery>, DnsExchangeUser, D
     this.dns64 = dns64 ?? null;
   }
 
-  /** A guest's datagram to the DNS service. `client` and the bytes are on loan; the answer goes to `sink`. */
+  /**
+   * A guest's datagram to the DNS service. `client` and the bytes are on loan; the answer goes to `sink`. Must be followed
+   * by `flush`, and HostNet's, in the same wake-up.
+   */
   query(client: Endpoint, b: Uint8Array, off: number, len: number, sink: DnsSink): void {
+    this.inBatch = true;
     this.submit(false, client, b, off, len, sink);
+  }
+
+  /** End of a wake-up in which guests asked. */
+  flush(): void {
+    if (!this.inBatch) return;
+    this.inBatch = false;
+    this.pool.endBatch();
   }
 
   /** A guest's TCP connection to the DNS service, or null when there are too many: the caller then resets it. */
@@ -297,7 +310,8 @@ export class DnsForwarder implements DnsSocketUser<DnsQuery>, DnsExchangeUser, D
       q.exchange = new DnsExchange(this.host, this.wheel, server, q.bytes, q.len, id, this);
       this.byExchange.set(q.exchange, q);
     } else {
-      t.socket = this.pool.take(server.isIpv4 ? 4 : 6);
+      const family = server.isIpv4 ? 4 : 6;
+      t.socket = this.inBatch ? this.pool.share(family) : this.pool.take(family);
       t.id = this.pool.freshId(t.socket);
       t.socket.queries.set(t.id, q);
       this.sendTry(q, t);
@@ -307,7 +321,8 @@ export class DnsForwarder implements DnsSocketUser<DnsQuery>, DnsExchangeUser, D
 
   private sendTry(q: DnsQuery, t: Try): void {
     dns.setId(q.bytes, 0, t.id);
-    t.socket!.send(t.to!, q.bytes, 0, q.len);
+    if (this.inBatch) t.socket!.post(t.to!, q.bytes, 0, q.len);
+    else t.socket!.send(t.to!, q.bytes, 0, q.len);
   }
 
   private setTimer(q: DnsQuery, delayMs: number): void {

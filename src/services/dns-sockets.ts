@@ -5,6 +5,10 @@
 // at random for each query, and each is replaced after 100 queries or 30 s. Sockets are opened when first chosen, so a
 // quiet forwarder gives nearly every query a port of its own, and an idle one holds none. A replaced socket stays until
 // its last query is done.
+//
+// Queries that came together leave by one socket, up to SHARE_MAX of them, so that one system call sends them all and
+// another one takes their answers. Each still has an id of its own and a port chosen at random: whoever guesses the port of
+// one has not guessed less than before, for an answer must match the question too (RFC 5452 section 9.1).
 
 import type { Endpoint } from '../core/address.ts';
 import type { Timer, TimerWheel } from '../core/timer-wheel.ts';
@@ -15,6 +19,8 @@ export const POOL_SIZE = 64;
 /** Queries and time after which a socket is replaced. */
 export const SOCKET_QUERIES = 100;
 export const SOCKET_MS = 30_000;
+/** Queries of one batch that leave by the same socket. */
+export const SHARE_MAX = 16;
 
 /** Hears what arrives on the sockets of the pool. Datagrams are on loan until the call returns. */
 export interface DnsSocketUser<Q> {
@@ -49,6 +55,11 @@ export class DnsSocket<Q> implements HostUdpUser {
     this.udp.send(to, b, off, len);
   }
 
+  /** As `send`, within a batch: see HostUdp.post. */
+  post(to: Endpoint, b: Uint8Array, off: number, len: number): void {
+    this.udp.post(to, b, off, len);
+  }
+
   datagram(from: Endpoint, b: Uint8Array, off: number, len: number): void {
     this.user.datagram(this, from, b, off, len);
   }
@@ -70,6 +81,9 @@ export class DnsSocketPool<Q> {
   /** Slots 0 to 63 for IPv4, 64 to 127 for IPv6. */
   private readonly slots: (DnsSocket<Q> | null)[] = new Array<DnsSocket<Q> | null>(2 * POOL_SIZE).fill(null);
   private readonly retiring = new Set<DnsSocket<Q>>();
+  /** The sockets of the present batch for IPv4 and IPv6, and how many more of its queries each may take. */
+  private readonly shared: (DnsSocket<Q> | null)[] = [null, null];
+  private readonly shares = [0, 0];
   private readonly timer: Timer;
 
   constructor(host: HostNet, wheel: TimerWheel, random16: () => number, user: DnsSocketUser<Q>) {
@@ -100,6 +114,26 @@ export class DnsSocketPool<Q> {
     }
     socket.uses++;
     return socket;
+  }
+
+  /** As `take`, for one query of a batch: the socket is that of others in it. */
+  share(family: 4 | 6): DnsSocket<Q> {
+    const i = family === 4 ? 0 : 1;
+    const shared = this.shared[i]!;
+    if (shared !== null && !shared.retired && shared.uses < SOCKET_QUERIES && this.shares[i]! > 0) {
+      shared.uses++;
+      this.shares[i]!--;
+      return shared;
+    }
+    const socket = this.take(family);
+    this.shared[i] = socket;
+    this.shares[i] = SHARE_MAX - 1;
+    return socket;
+  }
+
+  /** The batch is over: the next query gets another socket. */
+  endBatch(): void {
+    this.shared[0] = this.shared[1] = null;
   }
 
   /** An id that no query on the socket uses. */

@@ -137,6 +137,67 @@ export function udpTests(name: string, open: OpenHost): void {
     });
   }
 
+  test(`${name}: what is posted leaves by the flush at the latest, in order, whatever is between`, async (t) => {
+    const host = open(t);
+    const { socket, at } = await udpPeer(t);
+    socket.setRecvBufferSize(1 << 20);
+    const got: string[] = [];
+    const user = new UdpRecorder();
+    socket.on('message', (b, from) => {
+      got.push(`${b.length > 9 ? b.length : b}`);
+      socket.send('heard', from.port, from.address);
+    });
+    const [one, other] = [host.openUdp(4, 0, user), host.openUdp(4, 0, user)];
+    const to = new Endpoint().copy(at);
+    const loan = bytesOf('abc');
+    const post = (udp: typeof one, text: string, ttl = 0): void => {
+      loan[0] = text.charCodeAt(0);
+      udp.post(to, loan, 0, 1, ttl);
+      loan.fill(0);
+    };
+    for (const text of 'abc') post(one, text);
+    post(other, 'd');
+    post(one, 'e', 9);
+    post(one, 'f');
+    one.send(to, bytesOf('g'), 0, 1);
+    for (let i = 0; i < 100; i++) post(one, 'h');
+    for (const len of [30_000, 65_507, 40_000, 65_508]) one.post(to, new Uint8Array(len), 0, len);
+    post(other, 'i');
+    other.close();
+    post(one, 'j');
+    to.set(-1, -1, -1, -1, 1);
+    host.flush();
+    host.flush();
+    // What the other socket sent may be answered to nobody.
+    await user.untilReceived(3 + 3 + 100 + 3 + 1);
+    t.deepEqual(got, [...'abcdefg', ...'h'.repeat(100), '30000', '65507', '40000', 'i', 'j']);
+    t.deepEqual(user.failures, [`EMSGSIZE ${at}`]);
+  });
+
+  test(`${name}: a destination that the kernel refuses does not cost what was posted with it`, async (t) => {
+    const host = open(t);
+    const { socket, at } = await udpPeer(t);
+    const got: string[] = [];
+    socket.on('message', (b) => got.push(b.toString()));
+    const user = new UdpRecorder();
+    const udp = host.openUdp(4, 0, user);
+    const broadcast = parseEndpoint('255.255.255.255', 9);
+    const heard = once(socket, 'message').then(() => once(socket, 'message'));
+    for (const [to, text] of [
+      [broadcast, 'x'],
+      [at, 'a'],
+      [broadcast, 'x'],
+      [at, 'b'],
+    ] as const)
+      udp.post(to, bytesOf(text), 0, 1);
+    host.flush();
+    t.deepEqual(user.failures, [], 'told when the call is over');
+    await user.untilFailures(2);
+    await heard;
+    t.deepEqual(got, ['a', 'b']);
+    t.true(user.failures.every((f) => /^(EACCES|ENETUNREACH) 255\.255\.255\.255:9$/.test(f)));
+  });
+
   test(`${name}: after close nothing is received, sent or thrown`, async (t) => {
     const host = open(t);
     const { socket, at } = await udpPeer(t);

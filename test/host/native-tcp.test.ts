@@ -1,6 +1,7 @@
 // What TCP sockets of the addon tell and bear beyond the compliance suite: ICMP errors, and many ends in one turn of the
 // event loop. Errors of routers on the way: test/interop/errors.test.ts.
 import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
 import { parseEndpoint } from '../../src/core/address.ts';
@@ -204,4 +205,45 @@ const canUnshare = spawnSync('unshare', [...unshared, 'true']).status === 0;
   const { stdout, stderr } = spawnSync('unshare', [...unshared, ...node], { encoding: 'utf8' });
   t.is(stderr, '');
   t.is(stdout, '192.0.2.1 EHOSTUNREACH true false\n192.0.2.2 EACCES true false\n192.0.2.3 ENETUNREACH true false\n');
+});
+
+test('what follows urgent data is read, before the end too', async (t) => {
+  const script = `
+import socket, sys
+s = socket.create_server(('127.0.0.1', 0))
+print(s.getsockname()[1], flush=True)
+for close in (False, True):
+    c = s.accept()[0]
+    sys.stdin.readline()
+    c.sendall(b'before')
+    c.send(b'!', socket.MSG_OOB)
+    c.sendall(b'behind')
+    if close: c.shutdown(socket.SHUT_WR)
+    sys.stdin.readline()
+`;
+  const peer = spawn('python3', ['-c', script], { stdio: ['pipe', 'pipe', 'inherit'] });
+  t.teardown(() => peer.kill());
+  const port = await Promise.race([
+    once(peer.stdout, 'data').then(([line]) => Number(line)),
+    once(peer, 'error').then(() => 0),
+  ]);
+  if (port === 0) {
+    t.pass('there is no python3 here');
+    return;
+  }
+  const host = open(t);
+  for (const end of [false, true]) {
+    const user = new TcpRecorder();
+    const tcp = host.connectTcp(parseEndpoint('127.0.0.1', port), user);
+    user.tcp = tcp;
+    await user.until('connected');
+    tcp.pause();
+    peer.stdin.write('go\n');
+    await user.pass(50);
+    tcp.resume();
+    await user.untilReceived(12);
+    if (end) await user.until('end');
+    t.is(user.text(), 'beforebehind');
+    peer.stdin.write('next\n');
+  }
 });

@@ -2,7 +2,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { parseEndpoint } from '../../src/core/address.ts';
 import { DNS_LIMITS, STRAYS_MAX, VARIANTS_MAX } from '../../src/services/dns-forwarder.ts';
-import { POOL_SIZE, SOCKET_MS, SOCKET_QUERIES } from '../../src/services/dns-sockets.ts';
+import { POOL_SIZE, SHARE_MAX, SOCKET_MS, SOCKET_QUERIES } from '../../src/services/dns-sockets.ts';
 import { answerTo, decode, dnsHarness, GUEST, packet, query, seeded16 } from '../support/dns-harness.ts';
 import type { FakeUdp } from '../support/fake-host-net.ts';
 import { hex, toHex } from '../support/hex.ts';
@@ -211,6 +211,55 @@ test('every query has a fresh id, and sockets are replaced after 100 queries or 
   t.true(d.host.openUdpSockets.length <= POOL_SIZE);
   d.clock.advance(SOCKET_MS + 10);
   t.is(d.host.openUdpSockets.length, 0, 'idle sockets are closed');
+});
+
+test('queries of one wake-up leave together by a socket for each 16 of them, with ids of their own, those of the next by another', (t) => {
+  const d = dnsHarness();
+  const batch = (name: string, count: number): FakeUdp[] => {
+    for (let i = 0; i < count; i++) d.take(query({ name: `${name}${i}.test` }));
+    t.true(
+      d.host.udp.every((s) => s.posted.length === 0 || s.posted.length <= SHARE_MAX),
+      'no more than so many wait on one socket',
+    );
+    const used = d.host.udp.filter((s) => s.posted.length > 0);
+    d.flush();
+    return used;
+  };
+  const first = batch('a', 2 * SHARE_MAX);
+  t.deepEqual(
+    first.map((s) => s.sent.length),
+    [SHARE_MAX, SHARE_MAX],
+  );
+  t.is(new Set(d.sent().map((u) => u.id)).size, 2 * SHARE_MAX);
+  const second = batch('b', 2);
+  t.is(second.length, 1);
+  t.false(first.includes(second[0]!));
+  for (const { socket, bytes } of d.sent()) socket.deliver(d.server(), answerTo(bytes));
+  t.is(d.got.length, 2 * SHARE_MAX + 2);
+});
+
+test('a socket that is shared is replaced after 100 queries too', (t) => {
+  const d = dnsHarness({ random16: seeded16(7) });
+  const answered = new Map<FakeUdp, number>();
+  for (let i = 0; i < 20 * SOCKET_QUERIES; i++) {
+    d.take(query({ name: `n${i}.test` }), guest(i % 50));
+    if (i % 64 !== 63) continue;
+    d.flush();
+    const late = d.host.openUdpSockets.flatMap((s) =>
+      s.sent.slice(answered.get(s) ?? 0).map(({ bytes }) => ({ s, bytes })),
+    );
+    for (const s of d.host.openUdpSockets) answered.set(s, s.sent.length);
+    for (const { s, bytes } of late) s.deliver(d.server(), answerTo(bytes));
+  }
+  t.is(d.drops('DnsBadAnswer'), 0);
+  t.true(d.host.udp.every((s) => s.sent.length <= SOCKET_QUERIES));
+});
+
+test('a query that is repeated later does not wait for others', (t) => {
+  const d = dnsHarness();
+  d.ask();
+  d.clock.advance(2010);
+  t.is(d.sent().length, 2);
 });
 
 test('a socket that is replaced stays until its queries are done', (t) => {

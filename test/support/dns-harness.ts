@@ -119,8 +119,18 @@ export function dnsHarness(
     sink,
     drops: (name: DropName): number => drops[Drop[name]]!,
     got,
-    /** A guest asks over UDP; the bytes are spoiled after the call, as on loan. */
+    /** A guest asks over UDP, in a wake-up of its own. */
     ask(bytes: Uint8Array = query(), from: Endpoint = GUEST): void {
+      this.take(bytes, from);
+      this.flush();
+    },
+    /** The end of a wake-up in which guests asked. */
+    flush(): void {
+      forwarder.flush();
+      host.flush();
+    },
+    /** A guest's question by UDP within a wake-up; the bytes are spoiled after the call, as on loan. */
+    take(bytes: Uint8Array = query(), from: Endpoint = GUEST): void {
       const loan = new Uint8Array(bytes.length + 9).fill(0xcc);
       loan.set(bytes, 4);
       const client = new Endpoint().copy(from);

@@ -186,6 +186,8 @@ export class FakeUdp implements HostUdp {
   closed = false;
   /** Datagrams sent, in order. */
   readonly sent: { to: Endpoint; bytes: Uint8Array; ttl: number }[] = [];
+  /** Datagrams that wait for the HostNet's flush. */
+  readonly posted: { to: Endpoint; bytes: Uint8Array; ttl: number }[] = [];
 
   constructor(family: 4 | 6, preferredPort: number, localPort: number, user: HostUdpUser) {
     this.family = family;
@@ -198,6 +200,10 @@ export class FakeUdp implements HostUdp {
     if (this.closed) throw new Error('FakeUdp.send: the socket is closed');
     if (to.isIpv4 !== (this.family === 4)) throw new Error(`FakeUdp.send: ${to} by a socket of IPv${this.family}`);
     this.sent.push({ to: copyOf(to), bytes: copyBytes(b, off, off + len), ttl });
+  }
+  post(to: Endpoint, b: Uint8Array, off: number, len: number, ttl = 0): void {
+    this.send(to, b, off, len, ttl);
+    this.posted.push(this.sent.pop()!);
   }
   close(): void {
     this.closed = true;
@@ -328,6 +334,10 @@ export class FakeHostNet implements HostNet {
 
   defer(run: () => void): void {
     setImmediate(run);
+  }
+
+  flush(): void {
+    for (const udp of this.udp) udp.sent.push(...udp.posted.splice(0));
   }
 
   connectTcp(to: Endpoint, user: HostTcpUser, ttl = 0): FakeTcp {
