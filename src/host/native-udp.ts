@@ -1,8 +1,9 @@
 // One datagram socket of the host on the native addon: received in batches, with the ICMP errors that node:dgram does not
 // tell, and with a TTL for each datagram. Never connected: one local port serves all destinations (RFC 4787 REQ-1).
 //
-// Receiving  One wake-up takes up to MAX_ROUNDS batches of SLOTS datagrams; all sockets share the memory, so nothing is
-//            allocated. What is left is told by the next wake-up.
+// Receiving  One wake-up takes batches of SLOTS pieces, each a datagram or several that the kernel has together, until there
+//            were MAX_DATAGRAMS; all sockets share the memory, so nothing is allocated. What is left is told by the next
+//            wake-up.
 // Sending    What is posted waits for more from the same socket, in memory that all sockets share, and leaves by one call:
 //            at the flush, or when another socket posts. What is sent leaves at once. The kernel's buffer is hardly ever
 //            full (ENOBUFS then: lost as on a busy wire, and told).
@@ -28,7 +29,8 @@ const MAX_LEN_V6 = 65_527;
 /** Distance of receive slots, bytes: the longest datagram, and no multiple of 4096. */
 const STRIDE = 65_600;
 const SLOTS = 32;
-const MAX_ROUNDS = 4;
+/** Datagrams of one socket in a wake-up, after which others get their turn. */
+const MAX_DATAGRAMS = 128;
 /** Datagrams that wait for a flush, and their bytes in all: two of the longest. */
 const HELD = 64;
 const HELD_BYTES = 2 * STRIDE;
@@ -196,12 +198,12 @@ export class NativeUdp implements HostUdp, Ready {
 
   ready(events: number): void {
     if ((events & n.EPOLLERR) !== 0 && this.tellErrors() === MAX_ERRORS) this.rearm();
-    for (let round = 0; round < MAX_ROUNDS && !this.closed; round++) {
+    for (let taken = 0; taken < MAX_DATAGRAMS && !this.closed; ) {
       const { api, received } = this.wire;
       const count = api.recvFrom(this.fd, received, 0, STRIDE, SLOTS);
       if (count === 0) return;
       if (count > 0) {
-        this.take(count);
+        taken += this.take(count);
         if (count < SLOTS) return; // what comes later is a new event
       } else if (this.tellErrors() === 0) {
         // An error that waits fails one call with its errno; if none waits, the socket is of no use.
@@ -217,14 +219,25 @@ export class NativeUdp implements HostUdp, Ready {
     if (!this.closed) this.wire.api.reactorRearm(this.fd);
   }
 
-  private take(count: number): void {
+  /** Hands on what is in the first `count` slots; the number of datagrams. */
+  private take(count: number): number {
     const { received, bytes, from } = this.wire;
     const { addresses: a, lens, offs } = received;
-    for (let i = 0; i < count && !this.closed; i++) {
+    let taken = 0;
+    for (let i = 0; i < count; i++) {
       const at = i * n.ADDRESS_CELLS;
+      const len = lens[i]!;
+      const segment = a[at + n.Cell.Segment]! || len;
       from.set(a[at]!, a[at + n.Cell.W1]!, a[at + n.Cell.W2]!, a[at + n.Cell.W3]!, a[at + n.Cell.Port]!);
-      this.user.datagram(from, bytes, offs[i]!, lens[i]!);
+      let done = 0;
+      do {
+        if (this.closed) return taken;
+        taken++;
+        this.user.datagram(from, bytes, offs[i]! + done, Math.min(segment, len - done));
+        done += segment;
+      } while (done < len);
     }
+    return taken;
   }
 
   /** Tells what ICMP said; how many errors there were. */

@@ -43,6 +43,7 @@ struct reactor {
   struct known *known;  // by descriptor
   size_t size;
   uint32_t serials;
+  bool cuts;            // the kernel cuts datagrams (UDP_SEGMENT)
 };
 
 struct state {

@@ -6,6 +6,12 @@
 //   port          0 to 65535
 //   scope         interface index of a link-local IPv6 address, else 0
 //   ttl           receiving: TTL or hop limit, -1 when the socket was not asked to tell it (IP_RECVTTL)
+//   segment       receiving: length of the datagrams that lie in the slot one behind the other, the last may be shorter; 0
+//                 when it holds one
+//
+// Many at once. Datagrams of one length for one peer that lie one behind the other are handed to the kernel in one piece, which
+// it cuts as late as it can (UDP_SEGMENT, Linux 4.18), and what the kernel has of that kind comes in one piece (UDP_GRO, Linux
+// 5.0): a way through its stack costs more than a datagram. Only sockets of the reactor do so.
 //
 // Errors. What ICMP says about a datagram waits in a queue of the socket that asked for it (IP_RECVERR), one entry per
 // error: errno, type and code, who sent it, whom the datagram was for, and its first bytes. recvError takes one.
@@ -18,10 +24,12 @@
 #include <arpa/inet.h>
 #include <linux/errqueue.h>
 #include <net/if.h>
+#include <netinet/udp.h>
 #include <unistd.h>
 
 #define MAPPED 0xffff   // third word of an IPv4 address
-#define CONTROL_LEN 64  // one control message with a number, of either family; aligned
+#define CONTROL_LEN 64  // two control messages with a number each, of either family; aligned
+#define MAX_PIECE 65000 // of datagrams in one piece: with headers it fits the length field of IP
 
 _Static_assert(CELLS <= ADDRESS_CELLS, "batch.h leaves room for the address");
 
@@ -63,16 +71,19 @@ socklen_t get_address(const uint32_t *shared, struct sockaddr_storage *a) {
   return sizeof(*v6);
 }
 
-static int32_t ttl_of(struct msghdr *m) {
+// What the kernel tells beside a datagram.
+static void put_notes(uint32_t *cells, struct msghdr *m) {
+  cells[TTL] = (uint32_t)-1;
+  cells[SEGMENT] = 0;
   for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c)) {
+    int number;
+    memcpy(&number, CMSG_DATA(c), sizeof(number));
     if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL) ||
-        (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_HOPLIMIT)) {
-      int ttl;
-      memcpy(&ttl, CMSG_DATA(c), sizeof(ttl));
-      return ttl;
-    }
+        (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_HOPLIMIT))
+      cells[TTL] = (uint32_t)number;
+    else if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO)
+      cells[SEGMENT] = (uint32_t)number;
   }
-  return -1;
 }
 
 // ---- datagrams
@@ -103,7 +114,7 @@ napi_value fn_recv_from(napi_env env, napi_callback_info info) {
   for (int i = 0; i < n; i++) {
     uint32_t *cells = b->addresses + (size_t)i * ADDRESS_CELLS;
     put_address(cells, &names[i]);
-    cells[TTL] = (uint32_t)ttl_of(&b->rx_msg[i].msg_hdr);
+    put_notes(cells, &b->rx_msg[i].msg_hdr);
     b->offs[i] = (uint32_t)(b->rx_base + (size_t)i * b->rx_stride);
     b->lens[i] = b->rx_msg[i].msg_len;
   }
@@ -118,6 +129,53 @@ napi_value fn_recv_from(napi_env env, napi_callback_info info) {
   return n < 0 ? count_or_error(env, n) : number(env, n);
 }
 
+// Number of datagrams from `iov` on, of `count`, that can leave in one piece.
+static uint32_t piece_of(const struct iovec *iov, const struct sockaddr_storage *names, uint32_t count) {
+  size_t len = iov->iov_len;
+  uint32_t n = 1;
+  // Behind a shorter one nothing can follow.
+  while (n < count && len > 0 && (n + 1) * len <= MAX_PIECE && iov[n - 1].iov_len == len && iov[n].iov_len > 0 &&
+         iov[n].iov_len <= len && iov[n].iov_base == (uint8_t *)iov->iov_base + n * len &&
+         memcmp(&names[n], names, sizeof(*names)) == 0)
+    n++;
+  return n;
+}
+
+// Sends the datagrams, each for its own name, in pieces as large as may be: how many were taken, or -1.
+static int send_pieces(int fd, struct iovec *iov, struct sockaddr_storage *names, const socklen_t *lens, uint32_t count,
+                       bool cut) {
+  struct mmsghdr messages[MAX_AT_ONCE] = {0};
+  struct iovec pieces[MAX_AT_ONCE];
+  uint32_t counts[MAX_AT_ONCE];
+  _Alignas(struct cmsghdr) uint8_t control[MAX_AT_ONCE][CMSG_SPACE(sizeof(uint16_t))];
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < count; i += counts[n++]) {
+    counts[n] = cut ? piece_of(iov + i, names + i, count - i) : 1;
+    uint32_t last = i + counts[n] - 1;
+    pieces[n] = (struct iovec){.iov_base = iov[i].iov_base,
+                               .iov_len = iov[i].iov_len * (counts[n] - 1) + iov[last].iov_len};
+    struct msghdr *m = &messages[n].msg_hdr;
+    *m = (struct msghdr){.msg_name = &names[i], .msg_namelen = lens[i], .msg_iov = &pieces[n], .msg_iovlen = 1};
+    if (counts[n] == 1) continue;
+    uint16_t segment = (uint16_t)iov[i].iov_len;
+    m->msg_control = control[n];
+    m->msg_controllen = sizeof(control[n]);
+    struct cmsghdr *c = CMSG_FIRSTHDR(m);
+    *c = (struct cmsghdr){.cmsg_level = IPPROTO_UDP, .cmsg_type = UDP_SEGMENT, .cmsg_len = CMSG_LEN(sizeof(segment))};
+    memcpy(CMSG_DATA(c), &segment, sizeof(segment));
+  }
+  int taken;
+  do taken = sendmmsg(fd, messages, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+  while (taken < 0 && errno == EINTR);
+  // Longer than the path's MTU, or a device that cannot: one by one then.
+  if (taken < 0 && counts[0] > 1 && (errno == EINVAL || errno == EIO || errno == EMSGSIZE))
+    return send_pieces(fd, iov, names, lens, counts[0], false);
+  if (taken < 0) return -1;
+  int sum = 0;
+  for (int i = 0; i < taken; i++) sum += (int)counts[i];
+  return sum;
+}
+
 napi_value fn_send_to(napi_env env, napi_callback_info info) {
   struct transmit t;
   if (!get_transmit(env, info, &t)) return NULL;
@@ -126,21 +184,11 @@ napi_value fn_send_to(napi_env env, napi_callback_info info) {
   uint32_t count = t.count < MAX_AT_ONCE ? t.count : MAX_AT_ONCE;
   if (count == 0) return number(env, 0);
   struct sockaddr_storage names[MAX_AT_ONCE];
-  for (uint32_t i = 0; i < count; i++) {
-    struct msghdr *m = &b->tx_msg[i].msg_hdr;
-    m->msg_name = &names[i];
-    m->msg_namelen = get_address(b->addresses + ((size_t)t.start + i) * ADDRESS_CELLS, &names[i]);
-  }
-  int n;
-  do n = sendmmsg(t.fd, b->tx_msg, count, MSG_DONTWAIT | MSG_NOSIGNAL);
-  while (n < 0 && errno == EINTR);
-  int error = errno;
-  for (uint32_t i = 0; i < count; i++) {
-    b->tx_msg[i].msg_hdr.msg_name = NULL;
-    b->tx_msg[i].msg_hdr.msg_namelen = 0;
-  }
-  errno = error;
-  return count_or_error(env, n);
+  socklen_t lens[MAX_AT_ONCE];
+  for (uint32_t i = 0; i < count; i++)
+    lens[i] = get_address(b->addresses + ((size_t)t.start + i) * ADDRESS_CELLS, &names[i]);
+  bool cut = b->state->reactor.cuts && is_known(b->state, t.fd) && (kind_of(b->state, t.fd) & DATAGRAMS) != 0;
+  return count_or_error(env, send_pieces(t.fd, b->tx_iov, names, lens, count, cut));
 }
 
 // ---- the error queue
@@ -269,6 +317,11 @@ napi_value fn_udp_open(napi_env env, napi_callback_info info) {
   if (at.ss_family == AF_INET6) set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
   set_error_queue(fd, at.ss_family, 1);
   set_option(fd, SOL_SOCKET, SO_RCVBUF, receive);
+  set_option(fd, IPPROTO_UDP, UDP_GRO, 1);
+  int segment;
+  socklen_t segment_len = sizeof(segment);
+  // A kernel that does not know it would send a piece as one datagram.
+  st->reactor.cuts = getsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &segment, &segment_len) == 0;
   struct sockaddr_storage own = {0};
   socklen_t own_len = sizeof(own);
   if (bind(fd, (struct sockaddr *)&at, len) < 0 || getsockname(fd, (struct sockaddr *)&own, &own_len) < 0) {

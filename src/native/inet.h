@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-enum { W0, W1, W2, W3, PORT, SCOPE, TTL, CELLS };
+enum { W0, W1, W2, W3, PORT, SCOPE, TTL, SEGMENT, CELLS };
 
 // Fills W0 to SCOPE; zeros for an address of another family.
 void put_address(uint32_t *cells, const struct sockaddr_storage *a);

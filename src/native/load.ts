@@ -7,7 +7,7 @@ import { arch, platform } from 'node:process';
 import { fileURLToPath } from 'node:url';
 
 /** Must equal ABI in addon.c; a binary of another one is refused. */
-const ABI = 8;
+const ABI = 9;
 
 /** Called by a watch: see NativeApi.poll, NativeApi.pollForward and NativeApi.pollReactor. */
 export type Ready = (events: number, count?: number, next?: number) => void;

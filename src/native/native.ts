@@ -19,14 +19,15 @@ export type Batch = QueueSlots;
 /**
  * A batch whose slots have addresses too: ADDRESS_CELLS words each in `addresses`, from `i * ADDRESS_CELLS`:
  * four words of the address (core/address.ts), port, interface index (scope, 0 for none), TTL (set by recvFrom when
- * the socket has IP_RECVTTL or IPV6_RECVHOPLIMIT, else -1), one unused.
+ * the socket has IP_RECVTTL or IPV6_RECVHOPLIMIT, else -1), segment (set by recvFrom: 0, or the slot holds several
+ * datagrams of that length, the last may be shorter).
  */
 export interface AddressedBatch extends Batch {
   readonly addresses: Int32Array;
 }
 export const ADDRESS_CELLS = 8;
 /** Offsets in a slot's cells. */
-export const Cell = { W0: 0, W1: 1, W2: 2, W3: 3, Port: 4, Scope: 5, Ttl: 6 } as const;
+export const Cell = { W0: 0, W1: 1, W2: 2, W3: 3, Port: 4, Scope: 5, Ttl: 6, Segment: 7 } as const;
 
 /** Memory that readSegments needs: a vnet header and the longest frame, bytes. */
 export const SCRATCH_BYTES = 10 + 18 + 65_535;
@@ -144,9 +145,12 @@ export interface NativeApi {
    * taken (fewer: the queue is full), or -errno when the first one failed for another reason than EAGAIN.
    */
   send(fd: number, batch: Batch, start: number, count: number): number;
-  /** As recv, with sender and TTL of each datagram; at most 64 at once. */
+  /** As recv, with sender and TTL of each slot; at most 64 at once. Sockets of udpOpen get several datagrams in a slot. */
   recvFrom(fd: number, batch: AddressedBatch, base: number, stride: number, max: number): number;
-  /** As send, each datagram to the address of its slot; at most 64 at once. */
+  /**
+   * As send, each datagram to the address of its slot; at most 64 at once. On sockets of udpOpen those of one length for one
+   * address that lie one behind the other cost one way through the kernel, and are taken or refused together.
+   */
   sendTo(fd: number, batch: AddressedBatch, start: number, count: number): number;
   /**
    * Takes the oldest error of a socket with IP_RECVERR or IPV6_RECVERR into `record` (ERROR_CELLS words); 1, or 0 when

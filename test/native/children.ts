@@ -108,6 +108,7 @@ const scenarios: Record<string, () => void | Promise<void>> = {
   'worker-throws': async () => {
     const thread = await worker('throw');
     thread.on('error', (error) => console.log('error', error.message));
+    thread.postMessage('throw');
     console.log('worker', await ended(thread));
   },
   'exit-with-worker': async () => {

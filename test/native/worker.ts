@@ -45,8 +45,10 @@ const scenarios: Record<string, () => void> = {
     parentPort!.once('message', () => process.exit(5));
   },
   throw: () => {
-    api.poll(fd, WRITABLE, () => {
-      throw new Error('thrown in a worker');
+    parentPort!.once('message', () => {
+      api.poll(fd, WRITABLE, () => {
+        throw new Error('thrown in a worker');
+      });
     });
   },
 };
