@@ -163,12 +163,12 @@ export class TcpNat implements PacketHandler, FlowDonor, TcpFlowOwner {
   private presentedAddress(client: Endpoint, guest: Endpoint): Endpoint | null {
     const { ip, tcp, random, translation } = this.context;
     const own = presentAs(ip, translation, guest.isIpv4, translation.preferred, client);
-    if (own !== null && tcp.find(own, guest) === null) return own;
+    if (own !== null && tcp.isFree(own, guest)) return own;
     const gateway = ip.own.sourceFor(guest.w0, guest.w1, guest.w2, guest.w3);
     for (let tries = 0; tries < 64 && gateway !== null; tries++) {
       const local = new Endpoint().copy(gateway);
       local.port = tries === 0 && client.port >= 1024 ? client.port : 49152 + (random() & 16383);
-      if (tcp.find(local, guest) === null) return local;
+      if (tcp.isFree(local, guest)) return local;
     }
     return null;
   }

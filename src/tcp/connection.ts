@@ -55,7 +55,7 @@ export class TcpConnection {
   readonly rcv: Receiver;
   /** Opened by connect(). */
   readonly active: boolean;
-  /** Place among the engine's connections; membership in its list of half-open or TIME-WAIT ones. */
+  /** Place among the engine's connections; membership in its list of half-open ones. */
   slot = -1;
   list: ConnectionList | null = null;
   listPrev: TcpConnection | null = null;
@@ -74,11 +74,14 @@ export class TcpConnection {
   /** Least initial sequence number, 0 for any: those of a predecessor with the same 4-tuple are below. */
   minIss = 0;
   private tsOffset = 0;
+  /** In TIME-WAIT: when that is over, ms. */
+  timeWaitUntil = 0;
   /** When the first SYN came or left, ms. */
   readonly openedMs: number;
   /** Last acceptable segment, ms. */
   lastHeardMs = 0;
-  private challengedMs = Number.NEGATIVE_INFINITY;
+  /** Latest challenge ACK, ms. */
+  challengedMs = Number.NEGATIVE_INFINITY;
   private probes = 0;
   private readonly life: Timer;
 
@@ -368,13 +371,21 @@ export class TcpConnection {
     this.rcv.free();
     this.touched = false;
     this.restartTimeWait();
-    engine.enterTimeWait(this);
+    engine.enterTimeWait();
     this.user = null;
     user?.ended('closed');
   }
 
   restartTimeWait(): void {
-    this.life.setAt(this.engine.now + this.engine.limits.timeWaitMs);
+    this.timeWaitUntil = this.engine.now + this.engine.limits.timeWaitMs;
+    this.life.setAt(this.timeWaitUntil);
+  }
+
+  /** The engine made this of what it remembers of one in TIME-WAIT (time-wait.ts). */
+  timeWaitAgain(): void {
+    this.state = TcpState.TimeWait;
+    this.chooseTimestamps();
+    this.life.setAt(this.timeWaitUntil);
   }
 
   // Time and upkeep

@@ -12,7 +12,8 @@
 // Time is read once per batch.
 //
 // Half-open connections are bounded, and SYNs beyond the bounds wait (half-open.ts): they are taken up in `flush`.
-// TIME-WAIT has a bound of its own and is outside of all others. Owners are told of the end when TIME-WAIT begins.
+// TIME-WAIT has a bound of its own and is outside of all others. Owners are told of the end when TIME-WAIT begins; the
+// connection is over at the end of that batch, and what is left of it is in time-wait.ts.
 
 import type { Endpoint } from '../core/address.ts';
 import { BytePool } from '../core/byte-pool.ts';
@@ -21,19 +22,18 @@ import type { Packet } from '../core/packet.ts';
 import { seqGt, seqInt, seqLt } from '../core/seq.ts';
 import type { TimerWheel } from '../core/timer-wheel.ts';
 import { TupleTable } from '../core/tuple-table.ts';
-import { pseudoIpv4, pseudoWords } from '../wire/checksum.ts';
 import * as tcp from '../wire/tcp.ts';
+import { ChallengeLimit } from './challenge-limit.ts';
 import { TcpConnection } from './connection.ts';
-import { ConnectionList } from './connection-list.ts';
 import { HalfOpen } from './half-open.ts';
 import { answerArrives, reopens, segmentArrives } from './input.ts';
 import { IsnGenerator } from './isn.ts';
 import { WindowBudget } from './receive-limit.ts';
 import { RingPool } from './scoreboard.ts';
-import { Segment } from './segment.ts';
+import { pseudoSum, Segment } from './segment.ts';
+import { TimeWaits } from './time-wait.ts';
 import { DEFAULT_LIMITS, type IcmpVerdict, type SegmentPath, type TcpLimits, TcpState, type TcpUser } from './types.ts';
 
-const PROTOCOL_TCP = 6;
 // Least path MTU believed, less the IP header (RFC 1191 section 3 and common practice; RFC 8200 section 5).
 const PMTU_FLOOR_IPV4 = 552 - 20;
 const PMTU_FLOOR_IPV6 = 1280 - 40;
@@ -79,15 +79,13 @@ export class TcpEngine {
 
   private open = 0;
   private readonly halfOpens: HalfOpen;
-  private readonly timeWaitList = new ConnectionList();
+  private readonly timeWaits: TimeWaits;
 
   /** Connections to be flushed, `dirtyCount` of them: the array is never cut, for it would have to grow again. */
   private readonly dirty: (TcpConnection | null)[] = [];
   private dirtyCount = 0;
   private readonly memoryWaiters: TcpConnection[] = [];
-
-  private challengeSecond = -1;
-  private challengesLeft = 0;
+  private readonly challenges: ChallengeLimit;
 
   constructor(options: TcpEngineOptions) {
     if (options.secret.length < 16)
@@ -105,8 +103,10 @@ export class TcpEngine {
       return v;
     };
     this.isn = new IsnGenerator(Int32Array.of(word(0), word(1), word(2), word(3)));
+    this.challenges = new ChallengeLimit(this.limits.challengeAcksPerSec, (second) => this.isn.mix(second));
     this.table = new TupleTable(word(4) ^ 0x7463, word(5) ^ 0x7031);
     this.halfOpens = new HalfOpen(this.limits, this.drops, word(6) ^ 0x6861, word(7) ^ 0x6c66);
+    this.timeWaits = new TimeWaits(this.wheel, this.limits.maxTimeWait, word(4) ^ 0x7469, word(5) ^ 0x7761);
     this.readClock();
   }
 
@@ -128,7 +128,7 @@ export class TcpEngine {
   }
 
   get timeWait(): number {
-    return this.timeWaitList.size;
+    return this.timeWaits.size;
   }
 
   /** Bytes of send and reassembly buffers in use. */
@@ -136,11 +136,22 @@ export class TcpEngine {
     return this.pool.used;
   }
 
-  /** All connections, TIME-WAIT included, for management. Do not open or end any while walking. */
+  /** All connections but those in TIME-WAIT, for management. Do not open or end any while walking. */
   *connections(): IterableIterator<TcpConnection> {
     for (const c of this.slots) if (c !== null) yield c;
   }
 
+  /** True when there is no connection between two endpoints, in TIME-WAIT neither. */
+  isFree(local: Endpoint, remote: Endpoint): boolean {
+    return this.find(local, remote) === null && !this.isTimeWait(local, remote);
+  }
+
+  /** True when a connection between two endpoints is in TIME-WAIT. */
+  isTimeWait(local: Endpoint, remote: Endpoint): boolean {
+    return this.timeWaits.entryAt(local, remote) >= 0;
+  }
+
+  /** The connection between two endpoints; null when there is none, or it is in TIME-WAIT. */
   find(local: Endpoint, remote: Endpoint): TcpConnection | null {
     const i = this.table.find(
       local.w0,
@@ -176,7 +187,7 @@ export class TcpEngine {
     }
     const { seg } = this;
     seg.parse(b, l4, end);
-    const c = this.lookUp(p, tcp.dstPort(b, l4), tcp.srcPort(b, l4));
+    const c = this.lookUp(p, tcp.dstPort(b, l4), tcp.srcPort(b, l4)) ?? this.timeWaitAgain(p);
     if (c === null) {
       this.withoutConnection(p);
       return;
@@ -211,6 +222,28 @@ export class TcpEngine {
     return i < 0 ? null : this.slots[i]!;
   }
 
+  /** The connection in TIME-WAIT that a segment is for, for this batch; null when there is none. */
+  private timeWaitAgain(p: Packet): TcpConnection | null {
+    const entry = this.timeWaits.entryOf(p);
+    if (entry < 0) return null;
+    const c = this.newConnection(p);
+    c.path = this.replyPath(p);
+    this.timeWaits.restore(entry, c);
+    c.snd.setWindow(this.seg); // an ACK that is that much older is no forged one
+    c.timeWaitAgain();
+    this.add(c);
+    this.open--;
+    return c;
+  }
+
+  /** A connection of the peer's for its segment. */
+  private newConnection(p: Packet): TcpConnection {
+    const c = new TcpConnection(this, false);
+    c.local.set(p.dst0, p.dst1, p.dst2, p.dst3, tcp.dstPort(p.b, p.l4));
+    c.remote.set(p.src0, p.src1, p.src2, p.src3, tcp.srcPort(p.b, p.l4));
+    return c;
+  }
+
   private withoutConnection(p: Packet): void {
     const { seg } = this;
     if ((seg.flags & (tcp.SYN | tcp.ACK | tcp.RST | tcp.FIN)) !== tcp.SYN || this.onIncoming === null) {
@@ -230,10 +263,8 @@ export class TcpEngine {
       return;
     }
     if (!this.halfOpens.admit(p, minIss, this.now)) return;
-    const c = new TcpConnection(this, false);
+    const c = this.newConnection(p);
     c.minIss = minIss;
-    c.local.set(p.dst0, p.dst1, p.dst2, p.dst3, tcp.dstPort(p.b, p.l4));
-    c.remote.set(p.src0, p.src1, p.src2, p.src3, tcp.srcPort(p.b, p.l4));
     this.add(c);
     this.halfOpens.enter(c);
     c.defer(seg);
@@ -319,15 +350,14 @@ export class TcpEngine {
    * Throws RangeError when the 4-tuple is in use (a connection in TIME-WAIT makes room).
    */
   connect(local: Endpoint, remote: Endpoint, path: SegmentPath, user: TcpUser): TcpConnection | null {
-    const old = this.find(local, remote);
-    if (old !== null && old.state !== TcpState.TimeWait)
-      throw new RangeError(`TCP connection exists: ${local} ${remote}`);
+    if (this.find(local, remote) !== null) throw new RangeError(`TCP connection exists: ${local} ${remote}`);
     if (this.open >= this.limits.maxConnections) return null;
     this.readClock();
     const c = new TcpConnection(this, true);
-    if (old !== null) {
-      c.minIss = seqInt(old.snd.sndNxt, REUSE_GAP);
-      old.discard();
+    const old = this.timeWaits.entryAt(local, remote);
+    if (old >= 0) {
+      c.minIss = seqInt(this.timeWaits.sndNxt(old), REUSE_GAP);
+      this.timeWaits.remove(old);
     }
     c.local.copy(local);
     c.remote.copy(remote);
@@ -351,6 +381,10 @@ export class TcpEngine {
         dirty[i] = null;
         c.dirty = false;
         if (!c.over) c.flush();
+        if (c.state === TcpState.TimeWait) {
+          this.timeWaits.add(c);
+          c.discard();
+        }
       }
       this.dirtyCount = 0;
     } while (this.halfOpens.due);
@@ -381,6 +415,7 @@ export class TcpEngine {
   /** RST to all peers; every user hears `ended('aborted')`. */
   closeAll(): void {
     this.halfOpens.clear();
+    this.timeWaits.clear();
     for (const c of this.slots) {
       if (c === null) continue;
       if (c.state === TcpState.TimeWait) c.discard();
@@ -427,17 +462,9 @@ export class TcpEngine {
     return this.isn.timestampOffset(c.local, c.remote);
   }
 
-  /** One of the engine's challenge ACKs for this second. How many there are is not quite constant (RFC 5961 section 10). */
+  /** True, and counted, when the engine may send a challenge ACK now. */
   mayChallenge(): boolean {
-    const second = Math.floor(this.now / 1000);
-    if (second !== this.challengeSecond) {
-      this.challengeSecond = second;
-      const most = this.limits.challengeAcksPerSec;
-      this.challengesLeft = most - ((this.isn.mix(second) >>> 0) % (Math.floor(most / 2) + 1));
-    }
-    if (this.challengesLeft <= 0) return false;
-    this.challengesLeft--;
-    return true;
+    return this.challenges.allows(this.now);
   }
 
   private add(c: TcpConnection): void {
@@ -457,10 +484,7 @@ export class TcpEngine {
     this.freeSlots.push(c.slot);
     c.slot = -1;
     if (this.latest === c) this.latest = null;
-    if (c.state === TcpState.TimeWait) {
-      this.timeWaitList.remove(c);
-      return;
-    }
+    if (c.state === TcpState.TimeWait) return;
     this.open--;
     this.leaveHalfOpen(c);
   }
@@ -469,16 +493,8 @@ export class TcpEngine {
     this.halfOpens.leave(c);
   }
 
-  /** `c` has entered TIME-WAIT. */
-  enterTimeWait(c: TcpConnection): void {
+  /** A connection has entered TIME-WAIT, within a batch. */
+  enterTimeWait(): void {
     this.open--;
-    this.timeWaitList.append(c);
-    if (this.timeWaitList.size > this.limits.maxTimeWait) this.timeWaitList.first!.discard();
   }
-}
-
-/** Partial sum of the pseudo-header of a received packet, without the length. */
-function pseudoSum(p: Packet): number {
-  if (p.isIpv4) return pseudoIpv4(p.src3, p.dst3, PROTOCOL_TCP);
-  return pseudoWords(p.src0, p.src1, p.src2, p.src3, p.dst0, p.dst1, p.dst2, p.dst3, PROTOCOL_TCP);
 }

@@ -1,7 +1,11 @@
 // One received segment, its header fields read once. One object serves all segments of an engine.
 
+import type { Packet } from '../core/packet.ts';
 import { i32 } from '../wire/bytes.ts';
+import { pseudoIpv4, pseudoWords } from '../wire/checksum.ts';
 import * as tcp from '../wire/tcp.ts';
+
+const PROTOCOL_TCP = 6;
 
 export class Segment {
   b: Uint8Array = new Uint8Array(0);
@@ -49,4 +53,10 @@ export class Segment {
   get span(): number {
     return this.len + ((this.flags & tcp.SYN) >> 1) + (this.flags & tcp.FIN);
   }
+}
+
+/** Partial sum of the pseudo-header of a received packet, without the length. */
+export function pseudoSum(p: Packet): number {
+  if (p.isIpv4) return pseudoIpv4(p.src3, p.dst3, PROTOCOL_TCP);
+  return pseudoWords(p.src0, p.src1, p.src2, p.src3, p.dst0, p.dst1, p.dst2, p.dst3, PROTOCOL_TCP);
 }

@@ -14,6 +14,7 @@ import {
   type TcpEnd,
   TcpEngine,
   type TcpLimits,
+  TcpState,
   type TcpUser,
 } from '../../src/tcp/index.ts';
 import { pseudoIpv4 } from '../../src/wire/checksum.ts';
@@ -364,7 +365,8 @@ export class TcpHarness implements TcpUser {
   }
 
   get state(): string {
-    return stateName(this.c.state);
+    const { local, remote, state } = this.c;
+    return stateName(this.engine.isTimeWait(local, remote) ? TcpState.TimeWait : state);
   }
 
   /** Time passes; timers fire on the way. */
